@@ -1,0 +1,81 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// env is an environment that has only these variables.
+type env map[string]string
+
+func (e env) get(name string) string { return e[name] }
+
+func TestTheAddressFollowsTheIdentity(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		env      env
+		address  string
+		loopback bool
+	}{
+		{"on Cloud Run, every address", env{"BERTH_IDENTITY": "cloudrun", "K_SERVICE": "acme"}, ":8080", false},
+		{"on Cloud Run, its port", env{"BERTH_IDENTITY": "cloudrun", "K_SERVICE": "acme", "PORT": "9000"}, ":9000", false},
+		{"cloudrun on one address", env{"BERTH_IDENTITY": "cloudrun", "K_SERVICE": "acme", "BERTH_LISTEN": "127.0.0.1"}, "127.0.0.1:8080", true},
+		{"dev, loopback", env{"BERTH_IDENTITY": "dev"}, "127.0.0.1:8080", true},
+		{"dev, any free port", env{"BERTH_IDENTITY": "dev", "PORT": "0"}, "127.0.0.1:0", true},
+		{"dev, IPv6 loopback", env{"BERTH_IDENTITY": "dev", "BERTH_LISTEN": "::1"}, "[::1]:8080", true},
+		{"dev, opened on purpose", env{"BERTH_IDENTITY": "dev", "BERTH_LISTEN": "0.0.0.0", "BERTH_DEV_ALLOW_ANYONE": "true"}, "0.0.0.0:8080", false},
+		{"dev as a sidecar on Cloud Run", env{"BERTH_IDENTITY": "dev", "K_SERVICE": "acme"}, "127.0.0.1:8080", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.env["BERTH_CLIENT"] = "acme"
+			cfg, err := loadConfig(c.env.get)
+			require.NoError(t, err)
+			assert.Equal(t, c.address, cfg.address)
+			assert.Equal(t, c.loopback, cfg.loopback())
+			assert.Equal(t, "acme", cfg.portal.Client())
+		})
+	}
+}
+
+func TestWhatIsWrongIsNamedWithItsRemedy(t *testing.T) {
+	good := env{"BERTH_CLIENT": "acme", "BERTH_IDENTITY": "dev"}
+	for _, c := range []struct {
+		name string
+		with env
+		want string
+	}{
+		{"no client", env{"BERTH_CLIENT": ""}, "BERTH_CLIENT: it is not set: name the client"},
+		{"not a client", env{"BERTH_CLIENT": "Acme Inc"}, `BERTH_CLIENT: "Acme Inc" is no client's name: use lower-case`},
+		{"no identity", env{"BERTH_IDENTITY": ""}, `BERTH_IDENTITY: "" is no way of knowing the caller: set one of cloudrun, dev`},
+		{"an identity that does not exist", env{"BERTH_IDENTITY": "off"}, `BERTH_IDENTITY: "off" is no way`},
+		{"cloudrun elsewhere", env{"BERTH_IDENTITY": "cloudrun"}, "BERTH_IDENTITY: cloudrun trusts the platform"},
+		{"not a port", env{"PORT": "http"}, `PORT: "http" is no port: use a number`},
+		{"no such port", env{"PORT": "65536"}, `PORT: "65536" is no port`},
+		{"a negative port", env{"PORT": "-1"}, `PORT: "-1" is no port`},
+		{"a name to listen on", env{"BERTH_LISTEN": "localhost"}, `BERTH_LISTEN: "localhost" is no IP address`},
+		{"dev, open to all", env{"BERTH_LISTEN": "0.0.0.0"}, "BERTH_LISTEN: with BERTH_IDENTITY=dev, whoever reaches 0.0.0.0 may use this server as dev@localhost"},
+		{"dev, open to all, half-heartedly", env{"BERTH_LISTEN": "::", "BERTH_DEV_ALLOW_ANYONE": "1"}, "BERTH_DEV_ALLOW_ANYONE=true"},
+		{"dev, open to all of Cloud Run", env{"BERTH_LISTEN": "0.0.0.0", "BERTH_DEV_ALLOW_ANYONE": "true", "K_SERVICE": "acme"}, "use BERTH_IDENTITY=cloudrun"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := env{}
+			for _, from := range []env{good, c.with} {
+				for name, value := range from {
+					e[name] = value
+				}
+			}
+			_, err := loadConfig(e.get)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+func TestAllThatIsWrongIsReportedAtOnce(t *testing.T) {
+	_, err := loadConfig(env{"PORT": "x", "BERTH_LISTEN": "y"}.get)
+	require.Error(t, err)
+	for _, want := range []string{"BERTH_CLIENT: ", "BERTH_IDENTITY: ", "PORT: ", "BERTH_LISTEN: "} {
+		assert.ErrorContains(t, err, want)
+	}
+}

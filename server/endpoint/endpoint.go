@@ -1,0 +1,106 @@
+// Package endpoint puts the server's HTTP surface together: MCP at /mcp and
+// /sse, /health, and what has to happen to a request before it reaches a tool.
+//
+// It must not know any tool, nor listen on anything: tests and benchmarks use
+// the very handler that the process serves.
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/berth-mcp/berth/server/cloudlog"
+	"github.com/berth-mcp/berth/server/guard"
+	"github.com/berth-mcp/berth/server/identity"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// Options say what to serve. All fields are required unless they say
+// otherwise.
+type Options struct {
+	// Implementation is how the server names itself.
+	Implementation *mcp.Implementation
+	// Instructions tell a model what the server is for. Optional.
+	Instructions string
+	// Register adds the tools to the server.
+	Register func(*mcp.Server)
+	// Verifier tells who is calling.
+	Verifier identity.Verifier
+	// Client is the company whose server this is.
+	Client string
+	// Logger takes the records of calls and refusals.
+	Logger *slog.Logger
+	// LoopbackHostOnly refuses requests whose Host is not this machine, which
+	// is what a web page that resolves its own name to 127.0.0.1 would send.
+	// It is for a server on loopback that asks for no identity.
+	LoopbackHostOnly bool
+}
+
+// Handler is the server's HTTP surface.
+type Handler struct {
+	http.Handler
+	sse *sse
+}
+
+// New assembles a handler.
+func New(o Options) (*Handler, error) {
+	if o.Implementation == nil || o.Register == nil || o.Verifier == nil || o.Logger == nil || o.Client == "" {
+		return nil, errors.New("assembling the endpoint: Implementation, Register, Verifier, Client and Logger are required")
+	}
+
+	server := newServer(o)
+	sse := newSSE(server)
+	front := func(next http.Handler) http.Handler {
+		return guardOrigin(o.LoopbackHostOnly, identity.Require(o.Verifier, o.Logger, boundBody(unbuffered(next))))
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/mcp", front(serveStreamable(server, o.Logger)))
+	mux.Handle("/sse", front(sse))
+	mux.HandleFunc("GET /health", health)
+	return &Handler{Handler: cloudlog.WithTrace(mux), sse: sse}, nil
+}
+
+// Drain ends what would otherwise go on for ever: the event streams of /sse,
+// each as soon as the calls made through it have been answered, and all of them
+// when ctx is done. New ones are refused. It returns once the last has been
+// told to end. Requests to /mcp end by themselves; [http.Server.Shutdown] waits
+// for them.
+func (h *Handler) Drain(ctx context.Context) { h.sse.drain(ctx) }
+
+func newServer(o Options) *mcp.Server {
+	server := mcp.NewServer(o.Implementation, &mcp.ServerOptions{
+		Instructions: o.Instructions,
+		Logger:       cloudlog.AtLeast(o.Logger, slog.LevelWarn),
+		// The tools do not change while the server runs, so there is nothing
+		// to notify anyone of; and logging to clients is deprecated.
+		Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}},
+		// What one developer gets is nobody else's to cache.
+		SetCacheable: func(_ context.Context, _ mcp.Request, c *mcp.Cacheable) { c.CacheScope = "private" },
+		// No KeepAlive: its pings need a session, and without one they end
+		// the call that is running.
+	})
+	server.AddReceivingMiddleware(guard.Audit(o.Logger, o.Client), guard.Recover(o.Logger))
+	o.Register(server)
+	return server
+}
+
+// serveStreamable serves every protocol revision since 2025-03-26. Stateless,
+// because the platform may send each request to another instance.
+func serveStreamable(server *mcp.Server, logger *slog.Logger) http.Handler {
+	return mcp.NewStreamableHTTPHandler(
+		func(*http.Request) *mcp.Server { return server },
+		&mcp.StreamableHTTPOptions{
+			Stateless:                    true,
+			Logger:                       cloudlog.AtLeast(logger, slog.LevelWarn),
+			MaxRequestBodyBytes:          MaxBody,
+			PropagateRequestCancellation: true,
+			DisableLocalhostProtection:   true, // guardOrigin does it, for both transports
+		})
+}
+
+func health(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(`{"status":"ok"}` + "\n"))
+}

@@ -1,0 +1,61 @@
+// Command server is Berth's sample MCP server: one client's portal, for the
+// developers who work for that client.
+//
+// All configuration is environment variables; see [config] for each.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/berth-mcp/berth/server/cloudlog"
+	"github.com/berth-mcp/berth/server/endpoint"
+	"github.com/berth-mcp/berth/server/identity"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+const version = "0.1.0"
+
+func main() {
+	// Cloud Run sends SIGTERM; Ctrl-C on one's own machine sends SIGINT. A
+	// second one ends the process at once.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	context.AfterFunc(ctx, stop)
+
+	logger := cloudlog.New(os.Stdout, slog.LevelInfo, os.Getenv("GOOGLE_CLOUD_PROJECT"))
+	if err := run(ctx, os.Getenv, logger); err != nil {
+		logger.Error(err.Error())
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx ends, then lets what is running finish.
+func run(ctx context.Context, getenv func(string) string, logger *slog.Logger) error {
+	cfg, err := loadConfig(getenv)
+	if err != nil {
+		return fmt.Errorf("cannot start: %w", err)
+	}
+	handler, err := newHandler(cfg, logger, func(server *mcp.Server) {
+		cfg.portal.Register(server, cfg.revision)
+	})
+	if err != nil {
+		return fmt.Errorf("cannot start: %w", err)
+	}
+	return serve(ctx, cfg, handler, logger)
+}
+
+func newHandler(cfg config, logger *slog.Logger, register func(*mcp.Server)) (*endpoint.Handler, error) {
+	return endpoint.New(endpoint.Options{
+		Implementation:   &mcp.Implementation{Name: "berth-portal", Title: cfg.portal.Name() + " portal", Version: version},
+		Instructions:     cfg.portal.Instructions(),
+		Register:         register,
+		Verifier:         cfg.verifier,
+		Client:           cfg.portal.Client(),
+		Logger:           logger,
+		LoopbackHostOnly: cfg.mode == identity.ModeDev && cfg.loopback(),
+	})
+}
