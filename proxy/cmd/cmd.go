@@ -1,0 +1,150 @@
+// Package cmd is berth-proxy's command line: it reads flags and environment, puts the
+// parts of the proxy together and runs them until a signal. What the parts do is theirs.
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berth-mcp/berth/proxy/relay"
+	"github.com/berth-mcp/berth/proxy/token"
+)
+
+// The exit codes of berth-proxy.
+const (
+	exitOK        = 0 // stopped by a signal, or printed what was asked for
+	exitFailed    = 1 // anything else that went wrong
+	exitUsage     = 2 // arguments, flags or environment are wrong
+	exitPortTaken = 3 // something else listens on the port
+)
+
+// An exitError is an error with the exit code that it ends the program with.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+const long = `berth-proxy lets the MCP clients on this computer use private MCP servers on
+Cloud Run. It listens on localhost and passes requests on to the server of each
+CLIENT, signed with your own Google login. Log in once with
+
+  gcloud auth application-default login
+
+URL is the server's address, with or without /mcp at its end. Connect editors to
+http://localhost:3030/CLIENT/mcp, or /CLIENT/sse for older ones; with a single
+client also to http://localhost:3030/mcp.
+
+Each flag may also be set in the environment: --token-url is BERTH_PROXY_TOKEN_URL.
+GOOGLE_APPLICATION_CREDENTIALS names the login file, if it is not where gcloud
+writes it. HTTPS_PROXY is honoured.
+
+Exit codes: 0 stopped by a signal, 1 failed, 2 wrong usage, 3 the port is taken.`
+
+// Main runs berth-proxy with its arguments, the program's name not among them, and
+// returns its exit code. SIGINT and SIGTERM stop it: calls under way have five seconds.
+func Main(args []string, stdout, stderr io.Writer) int {
+	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer restore()
+	context.AfterFunc(ctx, restore) // a second signal ends the program at once
+
+	command := newCommand()
+	command.SetArgs(args)
+	command.SetOut(stdout)
+	command.SetErr(stderr)
+	err := command.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(stderr, "berth-proxy: %s\n", strings.TrimSuffix(line, "\n"))
+	}
+	var exit *exitError
+	if errors.As(err, &exit) {
+		return exit.code
+	}
+	return exitFailed
+}
+
+func newCommand() *cobra.Command {
+	var o options
+	command := &cobra.Command{
+		Use:               "berth-proxy CLIENT=URL [CLIENT=URL...]",
+		Short:             "Use private MCP servers on Cloud Run from this computer",
+		Long:              long,
+		Example:           "  berth-proxy acme=https://acme-123456.europe-west1.run.app",
+		Version:           version(),
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		RunE: func(command *cobra.Command, args []string) error {
+			targets, err := o.complete(command, args)
+			if err != nil {
+				return &exitError{exitUsage, err}
+			}
+			return run(command.Context(), o, targets, command.OutOrStdout(), command.ErrOrStderr())
+		},
+	}
+	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return &exitError{exitUsage, fmt.Errorf("%w: see berth-proxy --help", err)}
+	})
+	o.addTo(command)
+	return command
+}
+
+func run(ctx context.Context, o options, targets []relay.Target, stdout, stderr io.Writer) error {
+	log := slog.New(o.handler(stderr))
+	proxy, err := relay.New(relay.Options{
+		Port:    o.port,
+		Targets: targets,
+		Tokens:  token.NewSource(token.Options{TokenURL: o.tokenURL, Logger: log}),
+		Logger:  log,
+	})
+	var taken *relay.PortTakenError
+	switch {
+	case errors.As(err, &taken):
+		return &exitError{exitPortTaken, err}
+	case err != nil:
+		return err
+	}
+	if err := announce(stdout, proxy.URL(), targets); err != nil {
+		return errors.Join(fmt.Errorf("write to standard output: %w", err), proxy.Close())
+	}
+	return proxy.Serve(ctx)
+}
+
+// announce tells where the proxy listens. Programs that start it wait for the first line.
+func announce(stdout io.Writer, url string, targets []relay.Target) error {
+	var lines strings.Builder
+	fmt.Fprintf(&lines, "berth-proxy is listening on %s\n", url)
+	for _, t := range targets {
+		fmt.Fprintf(&lines, "  %s  %s/%s/mcp  ->  %s\n", t.Name, url, t.Name, t.URL())
+	}
+	_, err := io.WriteString(stdout, lines.String())
+	return err
+}
+
+// version is the module's version, or for a build from a checkout the commit.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	if v == "" {
+		v = "(devel)"
+	}
+	return v + " " + info.GoVersion
+}

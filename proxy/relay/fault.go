@@ -1,0 +1,187 @@
+package relay
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/berth-mcp/berth/proxy/token"
+)
+
+// The codes of the JSON-RPC errors that the proxy itself gives. They are in the range
+// that JSON-RPC leaves to implementations, away from -32000 to -32002, which SDKs use,
+// and from -32020 on, which MCP has taken.
+const (
+	CodeNoLogin     = -32010 // no token can be had
+	CodeNotAccepted = -32011 // the platform does not accept the token (401)
+	CodeNoAccess    = -32012 // the account may not use this client's server (403)
+	CodeUnreachable = -32013 // no answer from the server
+	CodeUnavailable = -32014 // the platform answered in the server's place (429, 5xx)
+	CodeTooLarge    = -32015 // the request body is over the limit
+	CodeWrongToken  = -32016 // the login is not one to be sent to this server
+)
+
+// A fault is why a request got no answer of the server, as a sentence for the person at
+// the editor.
+type fault struct {
+	code    int // of the JSON-RPC error
+	status  int // of the HTTP response, where that is what the client will see
+	message string
+}
+
+// Statuses for clients that see nothing but the status. None is 401 or 403, at which a
+// client would start an OAuth login. 502 and 503 are taken as passing: the client tries
+// again and keeps its session.
+const (
+	statusRefused     = http.StatusBadGateway
+	statusUnreachable = http.StatusBadGateway
+	statusNoToken     = http.StatusServiceUnavailable
+)
+
+func noLogin(t Target, err error) *fault {
+	return &fault{CodeNoLogin, statusNoToken, fmt.Sprintf("cannot sign in to %s: %v", t.Name, err)}
+}
+
+func wrongToken(t Target, err error) *fault {
+	return &fault{CodeWrongToken, statusNoToken, fmt.Sprintf("cannot sign in to %s: %v", t.Name, err)}
+}
+
+func tooLarge(t Target) *fault {
+	return &fault{CodeTooLarge, http.StatusRequestEntityTooLarge,
+		fmt.Sprintf("the request to %s is larger than %d MiB, which is what Cloud Run takes: send less at once", t.Name, maxBody>>20)}
+}
+
+// compressed is the fault for a stream in which an endpoint would not be seen.
+func compressed(t Target) *fault {
+	return &fault{CodeUnavailable, statusRefused,
+		fmt.Sprintf("the server of %s sends a compressed event stream, which it was asked not to: tell the people who run it", t.Name)}
+}
+
+func unreachable(t Target, err error) *fault {
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		return &fault{CodeUnreachable, statusUnreachable,
+			fmt.Sprintf("cannot reach %s at %s (%v): check the network and the URL", t.Name, t.URL(), err)}
+	}
+	return &fault{CodeUnreachable, statusUnreachable,
+		fmt.Sprintf("the connection to %s at %s broke before there was an answer (%v): try again", t.Name, t.URL(), err)}
+}
+
+// byPlatform is the fault for an answer that fromPlatform.
+func byPlatform(t Target, tok token.Token, status int) *fault {
+	switch status {
+	case http.StatusUnauthorized:
+		return &fault{CodeNotAccepted, statusRefused,
+			fmt.Sprintf("Cloud Run does not accept the login of %s for %s: run `gcloud auth application-default login`, then try again",
+				tok.Account(), t.Name)}
+	case http.StatusForbidden:
+		return &fault{CodeNoAccess, statusRefused,
+			fmt.Sprintf("%s may not use %s: ask the people who run it to add you to its developers, which takes some minutes to take effect; if that is the wrong account, run `gcloud auth application-default login` with the right one",
+				tok.Account(), t.Name)}
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return &fault{CodeUnavailable, status,
+			fmt.Sprintf("the server of %s cannot answer now (%d %s): try again in a minute", t.Name, status, http.StatusText(status))}
+	}
+	return &fault{CodeUnavailable, status,
+		fmt.Sprintf("the server of %s failed (%d %s): try again, and tell the people who run it if it stays so", t.Name, status, http.StatusText(status))}
+}
+
+// answer writes the fault in the way that its reader will show to a person.
+//
+// A client of Streamable HTTP, of any revision, shows the message of a JSON-RPC error
+// that comes with status 200 as the answer to its call, and stays connected; of a 4xx or
+// 5xx some show the status alone, and some take their session for lost. Such a client
+// says that it accepts application/json. A client of the 2024-11-05 transport does not
+// say so: it drops the body of a 200, would wait for the answer on its event stream for
+// ever, and shows the body of an error status. What is not a call (GET, a notification,
+// a body that cannot be read) has no id to answer to: it gets the status and the sentence.
+func (f *fault) answer(w http.ResponseWriter, r *http.Request, body []byte) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	reply := f.reply(body)
+	if reply == nil {
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(f.status)
+		_, _ = fmt.Fprintln(w, f.message) // a client that has gone needs no answer
+		return
+	}
+	status := f.status
+	// The body that was too large has not been read: its id is not known, and nobody
+	// waits for an answer without one.
+	if f.code != CodeTooLarge && hasMediaType(r.Header.Values("Accept"), "application/json") {
+		status = http.StatusOK
+	}
+	h.Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(reply)
+}
+
+type rpcError struct {
+	Version string          `json:"jsonrpc"`
+	ID      json.RawMessage `json:"id"`
+	Error   struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+	} `json:"error"`
+}
+
+// reply is the JSON-RPC message, or the batch of them, that answers the calls in body; nil
+// if there are none.
+func (f *fault) reply(body []byte) []byte {
+	ids, batch := callIDs(body)
+	if f.code == CodeTooLarge {
+		ids = []json.RawMessage{json.RawMessage("null")}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	errs := make([]rpcError, len(ids))
+	for i, id := range ids {
+		errs[i].Version, errs[i].ID = "2.0", id
+		errs[i].Error.Code, errs[i].Error.Message = f.code, f.message
+	}
+	var reply bytes.Buffer
+	enc := json.NewEncoder(&reply)
+	enc.SetEscapeHTML(false) // for whoever shows the raw answer
+	var err error
+	if batch {
+		err = enc.Encode(errs)
+	} else {
+		err = enc.Encode(errs[0])
+	}
+	if err != nil {
+		return nil // an id that does not encode did not decode
+	}
+	return reply.Bytes()
+}
+
+// callIDs returns the ids of the calls in a request body, as they are written there:
+// messages with a method and an id, alone or in a batch.
+func callIDs(body []byte) (ids []json.RawMessage, batch bool) {
+	type message struct {
+		ID     json.RawMessage `json:"id"`
+		Method string          `json:"method"`
+	}
+	var messages []message
+	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '[' {
+		batch = true
+		if json.Unmarshal(body, &messages) != nil {
+			return nil, true
+		}
+	} else {
+		messages = make([]message, 1)
+		if json.Unmarshal(body, &messages[0]) != nil {
+			return nil, false
+		}
+	}
+	for _, m := range messages {
+		if m.Method != "" && len(m.ID) > 0 && string(m.ID) != "null" {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids, batch
+}

@@ -1,0 +1,47 @@
+package relay
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// fromThisMachine reports whether a request can be no foreign web page's doing. A page can
+// reach a local port by its address; that shows in Origin, or, where a browser leaves that
+// out (an image, a link), in Sec-Fetch-Site. Or it can point its own name at 127.0.0.1 (DNS
+// rebinding) and be of one origin with the port; that shows in Host. Programs that are not
+// browsers send neither Origin nor Sec-Fetch-Site. A sandboxed page's Origin is "null".
+func fromThisMachine(r *http.Request) bool {
+	if !isLocalOrigin("http://" + r.Host) {
+		return false
+	}
+	origins := r.Header.Values("Origin")
+	if len(origins) == 0 {
+		return r.Header.Get("Sec-Fetch-Site") != "cross-site"
+	}
+	return !slices.ContainsFunc(origins, func(o string) bool { return !isLocalOrigin(o) })
+}
+
+// isLocalOrigin accepts only the names that the listeners have, with any port.
+func isLocalOrigin(origin string) bool {
+	u, err := url.Parse(origin)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || !strings.EqualFold(origin, u.Scheme+"://"+u.Host) {
+		return false // not a web origin, or more than one
+	}
+	switch host := strings.ToLower(strings.TrimSuffix(u.Host, ":"+u.Port())); host {
+	case "localhost", "127.0.0.1", "[::1]":
+		return true
+	}
+	return false
+}
+
+// asksForOAuth reports whether a client is looking for an authorization server, by a path
+// below its target: RFC 9728 and RFC 8414 metadata, which may have the resource's path
+// behind it, OpenID discovery, dynamic registration. The proxy itself signs the requests,
+// and an answer of the platform would start a login that cannot succeed.
+func asksForOAuth(path string) bool {
+	return strings.Contains(path, "/.well-known/oauth-") ||
+		strings.Contains(path, "/.well-known/openid-configuration") ||
+		path == "/register"
+}

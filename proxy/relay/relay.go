@@ -1,0 +1,169 @@
+// Package relay is the proxy's way of HTTP in, HTTP out: it listens on this machine, lets
+// only this machine's programs in, and passes their requests on to the servers of the
+// configured clients with the developer's ID token. Streams pass as they come.
+//
+// It passes MCP messages without knowing what they mean: all it ever reads of one is the
+// id to answer to when the platform in front of a server, and not the server itself, has
+// refused it. It does not know how a token is had.
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/berth-mcp/berth/proxy/address"
+	"github.com/berth-mcp/berth/proxy/token"
+)
+
+const (
+	// callGrace is how long calls under way may take when the proxy stops. A supervisor
+	// sends SIGKILL 10 s after SIGTERM.
+	callGrace = 5 * time.Second
+
+	// streamGrace is how long a client's standing stream stays open when the proxy
+	// stops. With the 2024-11-05 transport the answers to its calls come on it.
+	streamGrace = time.Second
+
+	headerTimeout   = 10 * time.Second
+	idleTimeout     = 2 * time.Minute
+	maxHeaderBytes  = 64 << 10 // Cloud Run takes no more
+	dialTimeout     = 10 * time.Second
+	keepAlive       = 30 * time.Second
+	pingAfter       = 30 * time.Second // of silence on an HTTP/2 connection
+	pingTimeout     = 15 * time.Second // then it is given up: a laptop has slept, or moved
+	idlePerUpstream = 64
+)
+
+// A TokenSource gives the developer's ID token; [token.Source] is one. Both methods are
+// called by many requests at once.
+type TokenSource interface {
+	// Token returns a token that is good for now.
+	Token(ctx context.Context) (token.Token, error)
+	// Renew returns another token than the refused one, or that itself if none can be had.
+	Renew(ctx context.Context, refused token.Token) (token.Token, error)
+}
+
+// Options configure a [Relay].
+type Options struct {
+	// Port to listen on, on 127.0.0.1 and ::1. 0 is any that is free.
+	Port int
+	// Targets that may be reached, from [ParseTargets]; at least one.
+	Targets []Target
+	// Tokens is where tokens come from. Required.
+	Tokens TokenSource
+	// Logger gets a line for each request (debug) and each failure (warning). Nil: none.
+	Logger *slog.Logger
+}
+
+// A Relay is a listening proxy.
+type Relay struct {
+	targets   []Target
+	tokens    TokenSource
+	log       *slog.Logger
+	transport *http.Transport
+	server    *http.Server
+	listeners []net.Listener
+	port      int
+
+	stopping context.Context // done when the proxy begins to stop
+	stop     context.CancelFunc
+}
+
+// New returns a Relay that is bound to its port; requests wait until [Relay.Serve]. The
+// error is a [*PortTakenError] if something else listens there.
+func New(o Options) (*Relay, error) {
+	if len(o.Targets) == 0 || o.Tokens == nil {
+		return nil, errors.New("a relay needs a target and a source of tokens")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	listeners, port, err := listen(o.Port, o.Logger)
+	if err != nil {
+		return nil, err
+	}
+	s := &Relay{
+		targets:   o.Targets,
+		tokens:    o.Tokens,
+		log:       o.Logger,
+		transport: newTransport(),
+		listeners: listeners,
+		port:      port,
+	}
+	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.server = &http.Server{
+		Handler: s,
+		// Or "OPTIONS *" would be answered before the guard.
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            headerTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxHeaderBytes,
+		ErrorLog:                     slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
+	}
+	return s, nil
+}
+
+// newTransport waits for a response as long as the platform does, and leaves bodies as
+// they are.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  address.Proxy,
+		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext,
+		TLSHandshakeTimeout:    dialTimeout,
+		ForceAttemptHTTP2:      true,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    idlePerUpstream,
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: 1 << 20,
+	}
+}
+
+// Port is the one that is listened on.
+func (s *Relay) Port() int { return s.port }
+
+// URL is the proxy's own address, in the form that goes into an editor's configuration.
+func (s *Relay) URL() string { return fmt.Sprintf("http://localhost:%d", s.port) }
+
+// Serve answers requests until the context is done, then stops: no new requests; calls
+// under way may end within five seconds, standing streams are cut after one. It returns
+// nil after such a stop. A Relay serves once.
+func (s *Relay) Serve(ctx context.Context) error {
+	defer s.transport.CloseIdleConnections()
+	defer s.stop()
+
+	failed := make(chan error, len(s.listeners))
+	for _, l := range s.listeners {
+		go func() { failed <- s.server.Serve(l) }()
+	}
+	select {
+	case err := <-failed:
+		_ = s.server.Close() // the failure is what matters
+		return fmt.Errorf("serve on port %d: %w", s.port, err)
+	case <-ctx.Done():
+	}
+
+	s.stop()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), callGrace)
+	defer cancel()
+	if err := s.server.Shutdown(grace); err != nil {
+		s.log.Warn("stopped with calls still under way", "waited", callGrace)
+		_ = s.server.Close() // cuts what Shutdown did not wait for
+	}
+	return nil
+}
+
+// Close releases the port of a Relay that does not serve.
+func (s *Relay) Close() error {
+	s.stop()
+	var errs []error
+	for _, l := range s.listeners {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
+}
