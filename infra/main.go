@@ -1,0 +1,9 @@
+// Command infra is Berth's Pulumi program. A stack is a client.
+package main
+
+import (
+	"github.com/berth-mcp/berth/infra/client"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+func main() { pulumi.Run(client.Stack) }
