@@ -1,0 +1,173 @@
+package apis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"cloud.google.com/go/artifactregistry/apiv1/artifactregistrypb"
+	"cloud.google.com/go/iam/admin/apiv1/adminpb"
+	"cloud.google.com/go/longrunning/autogen/longrunningpb"
+	"cloud.google.com/go/run/apiv2/runpb"
+	"cloud.google.com/go/serviceusage/apiv1/serviceusagepb"
+	"google.golang.org/grpc"
+)
+
+// Platform runs services. Its methods are called from many goroutines, but for
+// one service never two at once.
+type Platform interface {
+	// Deploy makes svc serve from the revision of that short name and returns
+	// the service's URL. It blocks until the revision is ready or has failed,
+	// and gives up when ctx ends. A revision that already serves is kept: only
+	// the service's own settings changed then. Images in svc are by digest, at
+	// the local registry's address. An error that is a gRPC status keeps its
+	// code in the operation; any other is FAILED_PRECONDITION.
+	Deploy(ctx context.Context, svc *runpb.Service, revision string) (uri string, err error)
+	// Remove stops the service projects/P/locations/L/services/S. One that is
+	// not there is no error.
+	Remove(ctx context.Context, service string) error
+}
+
+// ServiceAccounts is the directory that learns of service accounts, so that
+// they can sign in and be granted roles.
+type ServiceAccounts interface {
+	AddServiceAccount(email string) error
+	RemoveServiceAccount(email string) error
+}
+
+// Options say what the APIs stand on. All but Logger and Now are required.
+type Options struct {
+	Platform        Platform
+	ServiceAccounts ServiceAccounts
+	// Authenticate tells whose access token it is.
+	Authenticate func(accessToken string) (email string, err error)
+	// MemberExists tells whether a policy member "user:E", "group:E" or
+	// "serviceAccount:E" names somebody.
+	MemberExists func(member string) bool
+	// Projects are the Google projects and their numbers.
+	Projects map[string]int64
+	// Owners hold roles/owner on every project; nobody else may call anything.
+	Owners []string
+	// RegistryHost is the HOST:PORT at which [APIs.Registry] is served. Images
+	// there and at REGION-docker.pkg.dev are the same ones.
+	RegistryHost string
+	// Logger hears of every call and rollout. Nil means silence.
+	Logger *slog.Logger
+	// Now is the clock. Nil means time.Now.
+	Now func() time.Time
+}
+
+// APIs are the Google Cloud APIs of one local cloud.
+type APIs struct {
+	handler      http.Handler
+	registry     *registry
+	tasks        *tasks
+	usage        *serviceUsage
+	accounts     *accounts
+	repositories *repositories
+	services     *services
+}
+
+// New makes the APIs. They live until [APIs.Close].
+func New(o Options) (*APIs, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	clock := clock(o.Now)
+
+	projects := newProjects(o.Projects)
+	operations := newOperations()
+	policies := newPolicies(func(member string) bool {
+		return projects.hasAgent(member) || o.MemberExists(member)
+	})
+	tasks := newTasks()
+	usage := newServiceUsage(projects, operations)
+	accounts := newAccounts(projects, policies, o.ServiceAccounts)
+	repositories := newRepositories(projects, operations, policies, clock, o.Logger)
+	access := &access{
+		authenticate: o.Authenticate, owners: lowerAll(o.Owners), projects: projects,
+		usage: usage, accounts: accounts, logger: o.Logger,
+	}
+	registry := &registry{
+		host: o.RegistryHost, access: access, projects: projects, usage: usage,
+		repositories: repositories, policies: policies,
+	}
+	services := &services{
+		projects: projects, operations: operations, policies: policies, accounts: accounts,
+		registry: registry, platform: o.Platform, tasks: tasks, clock: clock, logger: o.Logger,
+		byName: map[string]*service{},
+	}
+
+	server := grpc.NewServer(
+		grpc.UnaryInterceptor(access.intercept),
+		grpc.MaxRecvMsgSize(maxMessageBytes),
+	)
+	runpb.RegisterServicesServer(server, services)
+	runpb.RegisterRevisionsServer(server, &revisions{services: services})
+	adminpb.RegisterIAMServer(server, accounts)
+	artifactregistrypb.RegisterArtifactRegistryServer(server, repositories)
+	serviceusagepb.RegisterServiceUsageServer(server, usage)
+	longrunningpb.RegisterOperationsServer(server, operations)
+	handler, err := newHandler(server, access, &resourceManager{projects: projects, created: o.Now().UTC()})
+	if err != nil {
+		return nil, fmt.Errorf("mapping REST to gRPC: %w", err)
+	}
+	return &APIs{
+		handler: handler, registry: registry, tasks: tasks, usage: usage,
+		accounts: accounts, repositories: repositories, services: services,
+	}, nil
+}
+
+func (o Options) check() error {
+	var missing []error
+	for name, given := range map[string]bool{
+		"Platform": o.Platform != nil, "ServiceAccounts": o.ServiceAccounts != nil,
+		"Authenticate": o.Authenticate != nil, "MemberExists": o.MemberExists != nil,
+		"Projects": len(o.Projects) > 0, "Owners": len(o.Owners) > 0, "RegistryHost": o.RegistryHost != "",
+	} {
+		if !given {
+			missing = append(missing, fmt.Errorf("apis.Options.%s is required", name))
+		}
+	}
+	return errors.Join(missing...)
+}
+
+// Handler serves gRPC and REST. Its [http.Server] must speak cleartext HTTP/2
+// beside HTTP/1 (Protocols.SetUnencryptedHTTP2), as gRPC needs it.
+func (a *APIs) Handler() http.Handler { return a.handler }
+
+// Registry serves the images, at [Options.RegistryHost]. It needs an address of
+// its own: its /v2/ is Cloud Run's too.
+func (a *APIs) Registry() http.Handler { return a.registry }
+
+// Invokers are the members of roles/run.invoker on the service
+// projects/P/locations/L/services/S now. Grants under a condition do not count:
+// the local cloud evaluates none.
+func (a *APIs) Invokers(service string) []string {
+	return a.services.policies.members(service, "roles/run.invoker")
+}
+
+// EnabledServices are the names of the project's enabled APIs, sorted.
+func (a *APIs) EnabledServices(project string) []string { return a.usage.enabledIn(project) }
+
+// Inventory is the sorted full names of everything that exists besides enabled
+// APIs: services, service accounts, repositories, and the images in them.
+func (a *APIs) Inventory() []string {
+	return slices.Sorted(slices.Values(slices.Concat(
+		a.services.inventory(), a.accounts.inventory(), a.repositories.inventory(),
+	)))
+}
+
+// Close stops the rollouts under way and waits until they have ended, or until
+// ctx does.
+func (a *APIs) Close(ctx context.Context) error { return a.tasks.close(ctx) }

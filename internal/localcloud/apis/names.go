@@ -1,0 +1,37 @@
+package apis
+
+import "strings"
+
+// match takes the values of the stars out of a resource's name: the pattern
+// "projects/*/locations/*" on "projects/p/locations/l" gives p and l.
+func match(pattern, name string) ([]string, bool) {
+	want, have := strings.Split(pattern, "/"), strings.Split(name, "/")
+	if len(want) != len(have) {
+		return nil, false
+	}
+	var values []string
+	for i, segment := range want {
+		switch {
+		case have[i] == "":
+			return nil, false
+		case segment == "*":
+			values = append(values, have[i])
+		case segment != have[i]:
+			return nil, false
+		}
+	}
+	return values, true
+}
+
+// lastSegment is a resource's own id.
+func lastSegment(name string) string {
+	return name[strings.LastIndexByte(name, '/')+1:]
+}
+
+func lowerAll(values []string) []string {
+	lower := make([]string, len(values))
+	for i, v := range values {
+		lower[i] = strings.ToLower(v)
+	}
+	return lower
+}

@@ -1,0 +1,196 @@
+package apis
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"cloud.google.com/go/iam/apiv1/iampb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// conditionVersion is the policy version that can hold conditions.
+const conditionVersion = 3
+
+// noPolicyEtag is what Google answers for a policy that was never set.
+var noPolicyEtag = []byte{0x00, 0x10, 0x01}
+
+// policies are the IAM policies of all resources, by the resource's name.
+type policies struct {
+	memberExists func(member string) bool
+
+	mu     sync.Mutex
+	byName map[string]*iampb.Policy // replaced, never changed
+}
+
+func newPolicies(memberExists func(string) bool) *policies {
+	return &policies{memberExists: memberExists, byName: map[string]*iampb.Policy{}}
+}
+
+// get answers in the version that the caller asks for. One that is too old for
+// conditions shows such a binding under a role that cannot be set.
+func (p *policies) get(resource string, requested int32) (*iampb.Policy, error) {
+	if !slices.Contains([]int32{0, 1, conditionVersion}, requested) {
+		return nil, status.Errorf(codes.InvalidArgument, "Invalid policy version %d: options.requested_policy_version must be 0, 1 or 3.", requested)
+	}
+	shown := proto.CloneOf(p.current(resource))
+	if requested == conditionVersion {
+		return shown, nil
+	}
+	for i, b := range shown.GetBindings() {
+		if b.GetCondition() != nil {
+			b.Role = fmt.Sprintf("%s_withcond_%020d", b.GetRole(), i+1)
+			b.Condition = nil
+		}
+	}
+	if shown.GetVersion() == conditionVersion {
+		shown.Version = 1
+	}
+	return shown, nil
+}
+
+func (p *policies) current(resource string) *iampb.Policy {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if policy := p.byName[resource]; policy != nil {
+		return policy
+	}
+	return &iampb.Policy{Etag: noPolicyEtag}
+}
+
+// set replaces a policy. With an etag it does so only if nobody else did since
+// that was read.
+func (p *policies) set(resource string, req *iampb.SetIamPolicyRequest, roles []string) (*iampb.Policy, error) {
+	wanted := req.GetPolicy()
+	if wanted == nil {
+		return nil, status.Error(codes.InvalidArgument, "The policy is missing: set policy, empty to remove every binding.")
+	}
+	if err := p.check(wanted, roles); err != nil {
+		return nil, err
+	}
+	next := &iampb.Policy{Version: 1, Bindings: normalized(wanted.GetBindings()), Etag: newEtagBytes()}
+	if slices.ContainsFunc(next.GetBindings(), conditional) {
+		next.Version = conditionVersion
+	}
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	have := noPolicyEtag
+	if old := p.byName[resource]; old != nil {
+		have = old.GetEtag()
+	}
+	if given := wanted.GetEtag(); len(given) > 0 && !bytes.Equal(given, have) {
+		return nil, status.Errorf(codes.Aborted,
+			"There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff. The request's ETag '%s' did not match the current policy's ETag '%s'.",
+			base64.StdEncoding.EncodeToString(given), base64.StdEncoding.EncodeToString(have))
+	}
+	p.byName[resource] = next
+	return proto.CloneOf(next), nil
+}
+
+func (p *policies) drop(resource string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.byName, resource)
+}
+
+// members hold role on the resource without a condition.
+func (p *policies) members(resource, role string) []string {
+	var members []string
+	for _, b := range p.current(resource).GetBindings() {
+		if b.GetRole() == role && !conditional(b) {
+			members = append(members, b.GetMembers()...)
+		}
+	}
+	return members
+}
+
+// holds tells whether email is granted any of the roles on the resource, as a
+// person or as a service account, by name.
+func (p *policies) holds(resource, email string, roles ...string) bool {
+	for _, role := range roles {
+		for _, member := range p.members(resource, role) {
+			kind, name, _ := strings.Cut(member, ":")
+			if (kind == "user" || kind == "serviceAccount") && strings.EqualFold(name, email) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func conditional(b *iampb.Binding) bool { return b.GetCondition() != nil }
+
+func (p *policies) check(policy *iampb.Policy, roles []string) error {
+	v := violations{request: "SetIamPolicyRequest"}
+	for i, b := range policy.GetBindings() {
+		field := fmt.Sprintf("policy.bindings[%d]", i)
+		if !slices.Contains(roles, b.GetRole()) {
+			v.add(field+".role", "Role %s is not supported for this resource", b.GetRole())
+		}
+		if conditional(b) && policy.GetVersion() != conditionVersion {
+			v.add(field+".condition", "A policy with conditions must have version %d, not %d", conditionVersion, policy.GetVersion())
+		}
+		for j, member := range b.GetMembers() {
+			if problem := p.memberProblem(member); problem != "" {
+				v.add(fmt.Sprintf("%s.members[%d]", field, j), "%s", problem)
+			}
+		}
+	}
+	return v.err()
+}
+
+// memberKinds are what Google calls them when there is none of a name.
+var memberKinds = map[string]string{
+	"user": "User", "group": "Group", "serviceAccount": "Service account", "domain": "Domain",
+}
+
+func (p *policies) memberProblem(member string) string {
+	if member == "allUsers" || member == "allAuthenticatedUsers" {
+		return ""
+	}
+	kind, name, _ := strings.Cut(member, ":")
+	word, known := memberKinds[kind]
+	switch {
+	case !known:
+		return fmt.Sprintf("The member %s is of an unknown type. Please set a valid type prefix for the member", member)
+	case kind != "domain" && !strings.Contains(name, "@"), name == "":
+		return fmt.Sprintf("Invalid member %s: expected %s:NAME@DOMAIN", member, kind)
+	case kind != "domain" && !p.memberExists(member):
+		return fmt.Sprintf("%s %s does not exist", word, name)
+	}
+	return ""
+}
+
+// normalized merges the bindings of one role and condition, sorts members, and
+// drops what grants nothing, as Google does.
+func normalized(bindings []*iampb.Binding) []*iampb.Binding {
+	var merged []*iampb.Binding
+	for _, b := range bindings {
+		at := slices.IndexFunc(merged, func(m *iampb.Binding) bool {
+			return m.GetRole() == b.GetRole() && proto.Equal(m.GetCondition(), b.GetCondition())
+		})
+		if at < 0 {
+			merged = append(merged, proto.CloneOf(b))
+			continue
+		}
+		merged[at].Members = append(merged[at].Members, b.GetMembers()...)
+	}
+	for _, b := range merged {
+		slices.Sort(b.Members)
+		b.Members = slices.Compact(b.Members)
+	}
+	return slices.DeleteFunc(merged, func(b *iampb.Binding) bool { return len(b.GetMembers()) == 0 })
+}
+
+func newEtagBytes() []byte {
+	etag := make([]byte, 8)
+	rand.Read(etag)
+	return etag
+}

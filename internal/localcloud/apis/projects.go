@@ -1,0 +1,56 @@
+package apis
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// project is a Google project. Projects are given and never change.
+type project struct {
+	id     string
+	number int64
+}
+
+// runAgent is the account with which Cloud Run pulls the project's images.
+func (p project) runAgent() string {
+	return fmt.Sprintf("service-%d@serverless-robot-prod.iam.gserviceaccount.com", p.number)
+}
+
+// computeAccount is what a service runs as that names no account of its own.
+func (p project) computeAccount() string {
+	return fmt.Sprintf("%d-compute@developer.gserviceaccount.com", p.number)
+}
+
+type projects struct{ byKey map[string]project }
+
+func newProjects(numbers map[string]int64) *projects {
+	p := &projects{byKey: map[string]project{}}
+	for id, number := range numbers {
+		one := project{id: id, number: number}
+		p.byKey[id] = one
+		p.byKey[strconv.FormatInt(number, 10)] = one
+	}
+	return p
+}
+
+// find looks a project up by its id or its number.
+func (p *projects) find(key string) (project, bool) {
+	found, ok := p.byKey[key]
+	return found, ok
+}
+
+// hasAgent tells whether a policy member is one of the accounts that Google
+// makes with a project.
+func (p *projects) hasAgent(member string) bool {
+	email, ok := strings.CutPrefix(member, "serviceAccount:")
+	if !ok {
+		return false
+	}
+	for _, one := range p.byKey {
+		if email == one.runAgent() || email == one.computeAccount() {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,72 @@
+package apis
+
+import (
+	"cloud.google.com/go/artifactregistry/apiv1/artifactregistrypb"
+	"cloud.google.com/go/longrunning/autogen/longrunningpb"
+	"cloud.google.com/go/run/apiv2/runpb"
+	"cloud.google.com/go/serviceusage/apiv1/serviceusagepb"
+)
+
+// The APIs that a project must have enabled before anybody may call them.
+// Service Usage and Cloud Resource Manager are always on.
+const (
+	runAPI      = "run.googleapis.com"
+	iamAPI      = "iam.googleapis.com"
+	registryAPI = "artifactregistry.googleapis.com"
+)
+
+// rule is what it takes to call a method.
+type rule struct {
+	api        string // that the project must have enabled; empty: always on
+	permission string // that the caller must hold; empty: any signed-in caller
+	field      string // of the request, naming the resource
+}
+
+// iamMethod begins the names of IAM's methods, for which its Go package has no
+// constants.
+const iamMethod = "/google.iam.admin.v1.IAM/"
+
+// rules has every method that is served; the others are UNIMPLEMENTED.
+var rules = map[string]rule{
+	runpb.Services_CreateService_FullMethodName:      {runAPI, "run.services.create", "parent"},
+	runpb.Services_GetService_FullMethodName:         {runAPI, "run.services.get", "name"},
+	runpb.Services_ListServices_FullMethodName:       {runAPI, "run.services.list", "parent"},
+	runpb.Services_UpdateService_FullMethodName:      {runAPI, "run.services.update", "service.name"},
+	runpb.Services_DeleteService_FullMethodName:      {runAPI, "run.services.delete", "name"},
+	runpb.Services_GetIamPolicy_FullMethodName:       {runAPI, "run.services.getIamPolicy", "resource"},
+	runpb.Services_SetIamPolicy_FullMethodName:       {runAPI, "run.services.setIamPolicy", "resource"},
+	runpb.Services_TestIamPermissions_FullMethodName: {runAPI, "", "resource"},
+	runpb.Revisions_GetRevision_FullMethodName:       {runAPI, "run.revisions.get", "name"},
+	runpb.Revisions_ListRevisions_FullMethodName:     {runAPI, "run.revisions.list", "parent"},
+
+	iamMethod + "CreateServiceAccount":  {iamAPI, "iam.serviceAccounts.create", "name"},
+	iamMethod + "GetServiceAccount":     {iamAPI, "iam.serviceAccounts.get", "name"},
+	iamMethod + "ListServiceAccounts":   {iamAPI, "iam.serviceAccounts.list", "name"},
+	iamMethod + "PatchServiceAccount":   {iamAPI, "iam.serviceAccounts.update", "service_account.name"},
+	iamMethod + "DeleteServiceAccount":  {iamAPI, "iam.serviceAccounts.delete", "name"},
+	iamMethod + "EnableServiceAccount":  {iamAPI, "iam.serviceAccounts.enable", "name"},
+	iamMethod + "DisableServiceAccount": {iamAPI, "iam.serviceAccounts.disable", "name"},
+	iamMethod + "GetIamPolicy":          {iamAPI, "iam.serviceAccounts.getIamPolicy", "resource"},
+	iamMethod + "SetIamPolicy":          {iamAPI, "iam.serviceAccounts.setIamPolicy", "resource"},
+	iamMethod + "TestIamPermissions":    {iamAPI, "", "resource"},
+
+	artifactregistrypb.ArtifactRegistry_CreateRepository_FullMethodName:   {registryAPI, "artifactregistry.repositories.create", "parent"},
+	artifactregistrypb.ArtifactRegistry_GetRepository_FullMethodName:      {registryAPI, "artifactregistry.repositories.get", "name"},
+	artifactregistrypb.ArtifactRegistry_ListRepositories_FullMethodName:   {registryAPI, "artifactregistry.repositories.list", "parent"},
+	artifactregistrypb.ArtifactRegistry_UpdateRepository_FullMethodName:   {registryAPI, "artifactregistry.repositories.update", "repository.name"},
+	artifactregistrypb.ArtifactRegistry_DeleteRepository_FullMethodName:   {registryAPI, "artifactregistry.repositories.delete", "name"},
+	artifactregistrypb.ArtifactRegistry_GetIamPolicy_FullMethodName:       {registryAPI, "artifactregistry.repositories.getIamPolicy", "resource"},
+	artifactregistrypb.ArtifactRegistry_SetIamPolicy_FullMethodName:       {registryAPI, "artifactregistry.repositories.setIamPolicy", "resource"},
+	artifactregistrypb.ArtifactRegistry_TestIamPermissions_FullMethodName: {registryAPI, "", "resource"},
+
+	serviceusagepb.ServiceUsage_EnableService_FullMethodName:       {"", "serviceusage.services.enable", "name"},
+	serviceusagepb.ServiceUsage_DisableService_FullMethodName:      {"", "serviceusage.services.disable", "name"},
+	serviceusagepb.ServiceUsage_GetService_FullMethodName:          {"", "serviceusage.services.get", "name"},
+	serviceusagepb.ServiceUsage_ListServices_FullMethodName:        {"", "serviceusage.services.list", "parent"},
+	serviceusagepb.ServiceUsage_BatchEnableServices_FullMethodName: {"", "serviceusage.services.enable", "parent"},
+	serviceusagepb.ServiceUsage_BatchGetServices_FullMethodName:    {"", "serviceusage.services.get", "parent"},
+
+	longrunningpb.Operations_GetOperation_FullMethodName:   {"", "operations.get", "name"},
+	longrunningpb.Operations_ListOperations_FullMethodName: {"", "operations.list", "name"},
+	longrunningpb.Operations_WaitOperation_FullMethodName:  {"", "operations.get", "name"},
+}

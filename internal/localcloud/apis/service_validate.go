@@ -1,0 +1,298 @@
+package apis
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"cloud.google.com/go/run/apiv2/runpb"
+	"google.golang.org/genproto/googleapis/api"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Cloud Run's bounds, after https://cloud.google.com/run/quotas and the field
+// documentation of its protos.
+const (
+	maxConcurrency     = 1000
+	maxTimeout         = time.Hour
+	maxDescription     = 512
+	maxEnvironment     = 1000
+	maxEnvironmentByte = 32 << 10
+	maxContainers      = 10
+	maxStartupSeconds  = 240
+)
+
+var (
+	serviceIDPattern     = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,47}[a-z0-9])?$`)
+	revisionPattern      = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	containerNamePattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+	// reservedVariables are Cloud Run's own.
+	reservedVariables = []string{"PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"}
+	reservedPrefixes  = []string{"X_GOOGLE_"}
+
+	// reservedNamespaces may not begin a label's or an annotation's key.
+	reservedNamespaces = []string{"run.googleapis.com", "cloud.googleapis.com", "serving.knative.dev", "autoscaling.knative.dev"}
+)
+
+// checkService adds everything that is wrong with a service whose defaults are
+// filled in.
+func checkService(v *violations, svc *runpb.Service) {
+	if n := len(svc.GetDescription()); n > maxDescription {
+		v.add("service.description", "%d bytes are too many; the most is %d", n, maxDescription)
+	}
+	if !known(runpb.IngressTraffic_name, int32(svc.GetIngress())) {
+		v.add("service.ingress", "%d is not an ingress setting", svc.GetIngress())
+	}
+	if !known(api.LaunchStage_name, int32(svc.GetLaunchStage())) {
+		v.add("service.launch_stage", "%d is not a launch stage", svc.GetLaunchStage())
+	}
+	checkRunLabels(v, "service.labels", svc.GetLabels())
+	checkAnnotations(v, "service.annotations", svc.GetAnnotations())
+	checkScaling(v, svc.GetScaling())
+	checkTraffic(v, svc.GetTraffic())
+	if svc.GetTemplate() == nil {
+		v.add("service.template", "A template is required")
+		return
+	}
+	checkTemplate(v, "service.template", lastSegment(svc.GetName()), svc.GetTemplate())
+}
+
+func known(names map[int32]string, value int32) bool {
+	_, ok := names[value]
+	return ok
+}
+
+func checkScaling(v *violations, s *runpb.ServiceScaling) {
+	if s.GetMinInstanceCount() < 0 {
+		v.add("service.scaling.min_instance_count", "%d is negative", s.GetMinInstanceCount())
+	}
+	if s.GetMaxInstanceCount() < 0 {
+		v.add("service.scaling.max_instance_count", "%d is negative", s.GetMaxInstanceCount())
+	}
+	manual := s.GetScalingMode() == runpb.ServiceScaling_MANUAL
+	if s != nil && s.ManualInstanceCount != nil && !manual {
+		v.add("service.scaling.manual_instance_count", "A number of instances takes scaling_mode MANUAL")
+	}
+	if s.GetManualInstanceCount() < 0 {
+		v.add("service.scaling.manual_instance_count", "%d is negative", s.GetManualInstanceCount())
+	}
+}
+
+func checkTraffic(v *violations, targets []*runpb.TrafficTarget) {
+	sum := int32(0)
+	for i, t := range targets {
+		field := fmt.Sprintf("service.traffic[%d]", i)
+		sum += t.GetPercent()
+		if t.GetPercent() < 0 || t.GetPercent() > 100 {
+			v.add(field+".percent", "%d is not 0 to 100", t.GetPercent())
+		}
+		byName := t.GetType() == runpb.TrafficTargetAllocationType_TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION
+		if byName != (t.GetRevision() != "") {
+			v.add(field+".revision", "A revision and type TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION go together")
+		}
+	}
+	if sum != 100 {
+		v.add("service.traffic", "Traffic percents must add up to 100, not %d", sum)
+	}
+}
+
+func checkTemplate(v *violations, field, service string, t *runpb.RevisionTemplate) {
+	if id := t.GetRevision(); id != "" && (!revisionPattern.MatchString(id) || !strings.HasPrefix(id, service+"-")) {
+		v.add(field+".revision", "%q must begin with %q and have only lower-case letters, digits and hyphens, at most 63", id, service+"-")
+	}
+	checkRunLabels(v, field+".labels", t.GetLabels())
+	checkAnnotations(v, field+".annotations", t.GetAnnotations())
+	if lowest, highest := t.GetScaling().GetMinInstanceCount(), t.GetScaling().GetMaxInstanceCount(); lowest < 0 || highest < 1 {
+		v.add(field+".scaling", "min_instance_count %d must not be negative and max_instance_count %d must be at least 1", lowest, highest)
+	} else if lowest > highest {
+		v.add(field+".scaling.min_instance_count", "%d is more than max_instance_count %d", lowest, highest)
+	}
+	if n := t.GetMaxInstanceRequestConcurrency(); n < 1 || n > maxConcurrency {
+		v.add(field+".max_instance_request_concurrency", "%d is not 1 to %d", n, maxConcurrency)
+	}
+	if d := t.GetTimeout(); !d.IsValid() || d.AsDuration() < time.Second || d.AsDuration() > maxTimeout || d.GetNanos() != 0 {
+		v.add(field+".timeout", "%gs must be whole seconds from 1s to %ds", d.AsDuration().Seconds(), int(maxTimeout.Seconds()))
+	}
+	if !known(runpb.ExecutionEnvironment_name, int32(t.GetExecutionEnvironment())) {
+		v.add(field+".execution_environment", "%d is not an execution environment", t.GetExecutionEnvironment())
+	}
+	checkContainers(v, field+".containers", t)
+}
+
+func checkContainers(v *violations, field string, t *runpb.RevisionTemplate) {
+	all := t.GetContainers()
+	if len(all) == 0 || len(all) > maxContainers {
+		v.add(field, "%d containers; there must be 1 to %d", len(all), maxContainers)
+		return
+	}
+	serving := 0
+	names := map[string]bool{}
+	for i, c := range all {
+		here := fmt.Sprintf("%s[%d]", field, i)
+		if len(c.GetPorts()) > 0 {
+			serving++
+		}
+		if c.GetName() != "" && names[c.GetName()] {
+			v.add(here+".name", "%q is used twice", c.GetName())
+		}
+		names[c.GetName()] = true
+		checkContainer(v, here, c)
+		checkResources(v, here+".resources", t, c)
+	}
+	if serving != 1 {
+		v.add(field, "Must contain exactly one container with a container port, not %d", serving)
+	}
+	for i, c := range all {
+		for _, needed := range c.GetDependsOn() {
+			if !names[needed] || needed == c.GetName() {
+				v.add(fmt.Sprintf("%s[%d].depends_on", field, i), "There is no other container %q", needed)
+			}
+		}
+	}
+}
+
+func checkContainer(v *violations, field string, c *runpb.Container) {
+	if c.GetName() != "" && !containerNamePattern.MatchString(c.GetName()) {
+		v.add(field+".name", "%q must have only lower-case letters, digits and hyphens, at most 63", c.GetName())
+	}
+	if c.GetImage() == "" {
+		v.add(field+".image", "An image is required")
+	} else if _, err := parseImage(c.GetImage()); err != nil {
+		v.add(field+".image", "Expected an image path like HOST/PROJECT/REPOSITORY/IMAGE@DIGEST, but obtained %s: %v", c.GetImage(), err)
+	}
+	if len(c.GetPorts()) > 1 {
+		v.add(field+".ports", "%d ports; there may be one", len(c.GetPorts()))
+	}
+	for i, p := range c.GetPorts() {
+		if p.GetContainerPort() < 1 || p.GetContainerPort() > 65535 {
+			v.add(fmt.Sprintf("%s.ports[%d].container_port", field, i), "%d is not 1 to 65535", p.GetContainerPort())
+		}
+		if p.GetName() != "http1" && p.GetName() != "h2c" {
+			v.add(fmt.Sprintf("%s.ports[%d].name", field, i), "%q is neither http1 nor h2c", p.GetName())
+		}
+	}
+	checkEnvironment(v, field+".env", c.GetEnv())
+	checkProbe(v, field+".startup_probe", c.GetStartupProbe(), maxStartupSeconds)
+	checkProbe(v, field+".liveness_probe", c.GetLivenessProbe(), int32(maxTimeout.Seconds()))
+	checkProbe(v, field+".readiness_probe", c.GetReadinessProbe(), int32(maxTimeout.Seconds()))
+	if p := c.GetStartupProbe(); p.GetFailureThreshold()*p.GetPeriodSeconds() > maxStartupSeconds {
+		v.add(field+".startup_probe", "failure_threshold times period_seconds is %d s; the most is %d s", p.GetFailureThreshold()*p.GetPeriodSeconds(), maxStartupSeconds)
+	}
+}
+
+func checkEnvironment(v *violations, field string, env []*runpb.EnvVar) {
+	if len(env) > maxEnvironment {
+		v.add(field, "%d variables are too many; the most is %d", len(env), maxEnvironment)
+	}
+	seen := map[string]bool{}
+	var reserved []string
+	for i, e := range env {
+		here := fmt.Sprintf("%s[%d]", field, i)
+		switch {
+		case e.GetName() == "" || strings.ContainsAny(e.GetName(), "=\x00"):
+			v.add(here+".name", "%q must not be empty and must not contain '='", e.GetName())
+		case seen[e.GetName()]:
+			v.add(here+".name", "%q is used twice; names must be unique", e.GetName())
+		case isReserved(e.GetName()):
+			reserved = append(reserved, e.GetName())
+		}
+		seen[e.GetName()] = true
+		if len(e.GetValue()) > maxEnvironmentByte {
+			v.add(here+".value", "%d bytes are too many; the most is %d", len(e.GetValue()), maxEnvironmentByte)
+		}
+		if secret := e.GetValueSource().GetSecretKeyRef(); e.GetValueSource() != nil {
+			v.add(here+".value_source.secret_key_ref", "Secret %q version %q was not found", secret.GetSecret(), secret.GetVersion())
+		}
+	}
+	if len(reserved) > 0 {
+		v.add(field, "The following reserved env names were provided: %s. These values are automatically set by the system", strings.Join(reserved, ", "))
+	}
+}
+
+func isReserved(name string) bool {
+	return slices.Contains(reservedVariables, name) || hasAnyPrefix(name, reservedPrefixes)
+}
+
+func checkProbe(v *violations, field string, p *runpb.Probe, most int32) {
+	if p == nil {
+		return
+	}
+	for name, value := range map[string]int32{"timeout_seconds": p.GetTimeoutSeconds(), "period_seconds": p.GetPeriodSeconds()} {
+		if value < 1 || value > most {
+			v.add(field+"."+name, "%d is not 1 to %d", value, most)
+		}
+	}
+	if p.GetInitialDelaySeconds() < 0 || p.GetInitialDelaySeconds() > most {
+		v.add(field+".initial_delay_seconds", "%d is not 0 to %d", p.GetInitialDelaySeconds(), most)
+	}
+	if p.GetFailureThreshold() < 1 {
+		v.add(field+".failure_threshold", "%d is less than 1", p.GetFailureThreshold())
+	}
+	if p.GetTimeoutSeconds() > p.GetPeriodSeconds() {
+		v.add(field+".timeout_seconds", "%d is more than period_seconds %d", p.GetTimeoutSeconds(), p.GetPeriodSeconds())
+	}
+	if p.GetProbeType() == nil {
+		v.add(field, "One of http_get, tcp_socket and grpc is required")
+	}
+}
+
+func checkRunLabels(v *violations, field string, labels map[string]string) {
+	checkLabels(v, field, labels)
+	checkAnnotations(v, field, labels)
+}
+
+func checkAnnotations(v *violations, field string, annotations map[string]string) {
+	for key := range annotations {
+		if namespace, _, _ := strings.Cut(key, "/"); hasAnySuffix(namespace, reservedNamespaces) {
+			v.add(field, "%q is in a namespace of the system's own", key)
+		}
+	}
+}
+
+func hasAnyPrefix(s string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(s, p) })
+}
+
+func hasAnySuffix(s string, suffixes []string) bool {
+	return slices.ContainsFunc(suffixes, func(p string) bool { return strings.HasSuffix(s, p) })
+}
+
+// unservedBy names what Cloud Run has and the local cloud does not, so that it
+// is never ignored in silence.
+func unservedBy(svc *runpb.Service) error {
+	t := svc.GetTemplate()
+	var found []string
+	for _, f := range []struct {
+		name string
+		used bool
+	}{
+		{"service.binary_authorization", svc.GetBinaryAuthorization() != nil},
+		{"service.build_config", svc.GetBuildConfig() != nil},
+		{"service.default_uri_disabled", svc.GetDefaultUriDisabled()},
+		{"service.iap_enabled", svc.GetIapEnabled()},
+		{"service.multi_region_settings", svc.GetMultiRegionSettings() != nil},
+		{"service.traffic to other than the latest revision", !onlyLatest(svc.GetTraffic())},
+		{"service.template.encryption_key", t.GetEncryptionKey() != ""},
+		{"service.template.node_selector", t.GetNodeSelector() != nil},
+		{"service.template.service_mesh", t.GetServiceMesh() != nil},
+		{"service.template.volumes", len(t.GetVolumes()) > 0},
+		{"service.template.vpc_access", t.GetVpcAccess() != nil},
+	} {
+		if f.used {
+			found = append(found, f.name)
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return status.Errorf(codes.Unimplemented, "the local cloud does not have %s; leave it unset here", strings.Join(found, ", "))
+}
+
+func onlyLatest(targets []*runpb.TrafficTarget) bool {
+	return len(targets) == 1 && targets[0].GetTag() == "" &&
+		targets[0].GetType() == runpb.TrafficTargetAllocationType_TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST
+}

@@ -1,0 +1,154 @@
+// Package enginetest is what tests share that run client stacks with the real
+// engine on a local cloud.
+package enginetest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/berth-mcp/berth/infra/client"
+	"github.com/berth-mcp/berth/internal/localcloud"
+	"github.com/berth-mcp/berth/internal/localcloud/engine"
+	"github.com/berth-mcp/berth/internal/localcloud/sandbox"
+	"github.com/berth-mcp/berth/internal/pulumicli"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+	"github.com/stretchr/testify/require"
+)
+
+// What there is in the cloud of [StartCloud].
+const (
+	Project   = "berth-test"
+	Operator  = "operator@example.com"
+	AcmeGroup = "acme-developers@example.com"
+	Ada       = "ada@example.com" // in AcmeGroup
+)
+
+var (
+	// Pulumi is the command that all tests use, once [Main] runs them.
+	Pulumi auto.PulumiCommand
+	// Root is the directory of the clone.
+	Root string
+)
+
+// Main runs a package's tests inside the sandbox, with a Pulumi command. It is
+// called by TestMain and does not return.
+func Main(m *testing.M) {
+	os.Exit(func() int {
+		home, err := os.MkdirTemp("", "berth-engine-")
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer os.RemoveAll(home)
+		if Root, err = pulumicli.Root(); err != nil {
+			log.Fatal(err)
+		}
+		if err := sandbox.Enter(home); err != nil {
+			log.Fatal(err)
+		}
+		if Pulumi, err = pulumicli.Find(context.Background(), Root, progress{}); err != nil {
+			log.Fatal(err)
+		}
+		log.SetOutput(io.Discard) // the image builder's
+		return m.Run()
+	}())
+}
+
+// progress says on stderr what takes long, once a tenth of the way.
+type progress struct{}
+
+func (progress) Note(sentence string) { fmt.Fprintln(os.Stderr, sentence) }
+
+func (progress) Compiled(done, total int) {
+	if step := max(1, total/10); done%step == 0 {
+		fmt.Fprintf(os.Stderr, "compiled %d of %d packages\n", done, total)
+	}
+}
+
+// StartCloud starts a local cloud with the project and one group with Ada in it.
+func StartCloud(t *testing.T) *localcloud.Cloud {
+	t.Helper()
+	cloud, err := localcloud.Start(localcloud.Options{
+		Dir:      t.TempDir(),
+		Projects: map[string]int64{Project: 123456789012},
+		Operator: Operator,
+		// The server listens everywhere unless it is told.
+		InstanceEnv: map[string]string{"BERTH_LISTEN": "127.0.0.1"},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cloud.Close()) })
+	people := cloud.Directory()
+	require.NoError(t, people.AddPerson(Ada))
+	require.NoError(t, people.AddGroup(AcmeGroup))
+	require.NoError(t, people.AddMember(AcmeGroup, Ada))
+	return cloud
+}
+
+// Config is the least configuration of a stack, for the platform that this machine runs.
+func Config(cloud *localcloud.Cloud, changes map[string]any) map[string]any {
+	all := map[string]any{
+		"gcp:project":        Project,
+		"gcp:region":         "europe-west1",
+		"berth:build":        filepath.Join(Root, "server"),
+		"berth:platforms":    []string{runtime.GOOS + "/" + runtime.GOARCH},
+		"berth:developers":   []string{"group:" + AcmeGroup},
+		"berth:registryHost": cloud.RegistryHost(),
+	}
+	for key, value := range changes {
+		all[key] = value
+	}
+	return all
+}
+
+// Stack prepares a stack with a configuration; calling it again for the same
+// directory and name changes the configuration.
+func Stack(t *testing.T, cloud *localcloud.Cloud, dir, name string, changes map[string]any) auto.Stack {
+	t.Helper()
+	stack, err := engine.New(t.Context(), engine.Options{
+		Pulumi:  Pulumi,
+		Cloud:   cloud,
+		Dir:     dir,
+		Project: filepath.Join(Root, "Pulumi.yaml"),
+		Stack:   name,
+		Config:  Config(cloud, changes),
+		Program: client.Stack,
+	})
+	require.NoError(t, err)
+	return stack
+}
+
+// Up deploys and gives the outputs and what changed, by operation, without what
+// stayed the same.
+func Up(t *testing.T, stack auto.Stack) (auto.OutputMap, map[string]int) {
+	t.Helper()
+	result, err := stack.Up(t.Context(), optup.SuppressProgress())
+	require.NoError(t, err)
+	return result.Outputs, changes(result.Summary.ResourceChanges)
+}
+
+func changes(summary *map[string]int) map[string]int {
+	changed := map[string]int{}
+	if summary != nil {
+		for op, n := range *summary {
+			if op != "same" && n > 0 {
+				changed[op] = n
+			}
+		}
+	}
+	return changed
+}
+
+// Refresh reads the cloud and gives what was found changed.
+func Refresh(t *testing.T, stack auto.Stack) map[string]int {
+	t.Helper()
+	result, err := stack.Refresh(t.Context(), optrefresh.SuppressProgress())
+	require.NoError(t, err)
+	return changes(result.Summary.ResourceChanges)
+}
