@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -15,9 +14,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-
-	"github.com/berth-mcp/berth/proxy/relay"
-	"github.com/berth-mcp/berth/proxy/token"
 )
 
 // The exit codes of berth-proxy.
@@ -78,10 +74,12 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	return exitFailed
 }
 
+// newCommand is the root. It serves if no command is named, so that a client's name must
+// not be taken for one: CLIENT=URL has a sign that no command's name has.
 func newCommand() *cobra.Command {
-	var o options
+	c := &common{}
 	command := &cobra.Command{
-		Use:               "berth-proxy CLIENT=URL [CLIENT=URL...]",
+		Use:               "berth-proxy [serve] CLIENT=URL [CLIENT=URL...]",
 		Short:             "Use private MCP servers on Cloud Run from this computer",
 		Long:              long,
 		Example:           "  berth-proxy acme=https://acme-123456.europe-west1.run.app",
@@ -89,51 +87,18 @@ func newCommand() *cobra.Command {
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
-		RunE: func(command *cobra.Command, args []string) error {
-			targets, err := o.complete(command, args)
-			if err != nil {
-				return &exitError{exitUsage, err}
-			}
-			return run(command.Context(), o, targets, command.OutOrStdout(), command.ErrOrStderr())
-		},
+		Args:              cobra.ArbitraryArgs,
+		RunE:              c.serve,
 	}
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return &exitError{exitUsage, fmt.Errorf("%w: see berth-proxy --help", err)}
 	})
-	o.addTo(command)
+	c.addTo(command.PersistentFlags())
+	command.Flags().SortFlags = false // the ones most used come first
+	command.AddCommand(
+		newServe(c),
+	)
 	return command
-}
-
-func run(ctx context.Context, o options, targets []relay.Target, stdout, stderr io.Writer) error {
-	log := slog.New(o.handler(stderr))
-	proxy, err := relay.New(relay.Options{
-		Port:    o.port,
-		Targets: targets,
-		Tokens:  token.NewSource(token.Options{TokenURL: o.tokenURL, Logger: log}),
-		Logger:  log,
-	})
-	var taken *relay.PortTakenError
-	switch {
-	case errors.As(err, &taken):
-		return &exitError{exitPortTaken, err}
-	case err != nil:
-		return err
-	}
-	if err := announce(stdout, proxy.URL(), targets); err != nil {
-		return errors.Join(fmt.Errorf("write to standard output: %w", err), proxy.Close())
-	}
-	return proxy.Serve(ctx)
-}
-
-// announce tells where the proxy listens. Programs that start it wait for the first line.
-func announce(stdout io.Writer, url string, targets []relay.Target) error {
-	var lines strings.Builder
-	fmt.Fprintf(&lines, "berth-proxy is listening on %s\n", url)
-	for _, t := range targets {
-		fmt.Fprintf(&lines, "  %s  %s/%s/mcp  ->  %s\n", t.Name, url, t.Name, t.URL())
-	}
-	_, err := io.WriteString(stdout, lines.String())
-	return err
 }
 
 // version is the module's version, or for a build from a checkout the commit.

@@ -65,7 +65,7 @@ func TestTheProgramServesUntilItIsTold(t *testing.T) {
 	c := command(t, binary, []string{
 		"GOOGLE_APPLICATION_CREDENTIALS=" + login, "BERTH_PROXY_TOKEN_URL=" + tokenURL, "BERTH_PROXY_PORT=1",
 		"HTTP_PROXY=http://127.0.0.1:1", "HTTPS_PROXY=http://127.0.0.1:1", "BERTH_PROXY_LOG_LEVEL=debug", "GOOGLE_SDK_GO_LOGGING_LEVEL=debug",
-	}, "--port", "0", "--log-format=json", "acme="+server.URL+"/mcp")
+	}, "serve", "--port", "0", "--log-format=json", "acme="+server.URL+"/mcp")
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
 	stdout, err := c.StdoutPipe()
@@ -121,6 +121,8 @@ func TestWrongUsageIsToldAllAtOnce(t *testing.T) {
 		want []string
 	}{
 		"nothing":             {want: []string{"no client is given: write CLIENT=URL"}},
+		"nothing to serve":    {args: []string{"serve"}, want: []string{"no client is given: write CLIENT=URL"}},
+		"an unknown command":  {args: []string{"server"}, want: []string{"argument 1 has no =: write CLIENT=URL"}},
 		"an unknown flag":     {args: []string{"--prot=1"}, want: []string{"unknown flag: --prot: see berth-proxy --help"}},
 		"no client's URL":     {args: []string{"acme"}, want: []string{"argument 1 has no =: write CLIENT=URL"}},
 		"a port out of range": {args: []string{"--port=65536", "a=https://a.example"}, want: []string{"--port 65536: use 0 to 65535"}},
