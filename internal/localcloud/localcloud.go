@@ -145,6 +145,7 @@ func (c *Cloud) startPlatform() error {
 		ServiceAccounts: c.directory,
 		Authenticate:    c.directory.Authenticate,
 		MemberExists:    c.directory.Exists,
+		Allows:          c.directory.Allows,
 		Projects:        c.options.Projects,
 		Owners:          []string{c.options.Operator},
 		RegistryHost:    c.registryHost,

@@ -19,14 +19,15 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// access decides who may call what. Owners may do everything that an API does,
-// nobody else anything: the local cloud has no other project-wide roles.
+// access decides who may call what: owners everything that an API does, others
+// what the policy of the resource, or of what it is in, lets them.
 type access struct {
 	authenticate func(token string) (string, error)
 	owners       []string // lower case
 	projects     *projects
 	usage        *serviceUsage
 	accounts     *accounts
+	policies     *policies
 	logger       *slog.Logger
 }
 
@@ -116,7 +117,7 @@ func (a *access) check(who caller, r rule, resource string) error {
 			return err
 		}
 	}
-	if r.permission == "" || who.owner {
+	if r.permission == "" || who.owner || a.policies.permits(who.email, r.permission, a.canonical(resource)) {
 		return nil
 	}
 	return denied(r.permission, resource)
@@ -151,6 +152,18 @@ func (a *access) projectOf(resource string) (project, error) {
 			})
 	}
 	return found, nil
+}
+
+// canonical is a resource's name as policies have it: with the id of its
+// project, not the number, nor a dash in place of a service account's.
+func (a *access) canonical(resource string) string {
+	on, err := a.projectOf(resource)
+	if err != nil {
+		return resource // of no project, so in no policy either
+	}
+	segments := strings.Split(resource, "/")
+	segments[1] = on.id
+	return strings.Join(segments, "/")
 }
 
 // textAt reads the string at a path of fields such as "service.name".

@@ -17,7 +17,7 @@ import (
 
 func TestNewSaysEverythingThatIsMissing(t *testing.T) {
 	_, err := apis.New(apis.Options{})
-	for _, field := range []string{"Platform", "ServiceAccounts", "Authenticate", "MemberExists", "Projects", "Owners", "RegistryHost"} {
+	for _, field := range []string{"Platform", "ServiceAccounts", "Authenticate", "MemberExists", "Allows", "Projects", "Owners", "RegistryHost"} {
 		assert.ErrorContains(t, err, "apis.Options."+field+" is required")
 	}
 }
@@ -69,7 +69,7 @@ func TestNobodyGetsInWithoutAGoodToken(t *testing.T) {
 	})
 }
 
-func TestAnybodyButAnOwnerIsDenied(t *testing.T) {
+func TestWhoeverIsGrantedNothingIsDenied(t *testing.T) {
 	c, image := newReadyCloud(t)
 	c.deploy(t, portal(image))
 	for title, want := range map[string]struct{ method, path, body, permission, resource string }{

@@ -218,20 +218,22 @@ func (a *accounts) SetIamPolicy(_ context.Context, req *iampb.SetIamPolicyReques
 }
 
 func (a *accounts) TestIamPermissions(ctx context.Context, req *iampb.TestIamPermissionsRequest) (*iampb.TestIamPermissionsResponse, error) {
-	if _, err := a.resolve(req.GetResource()); err != nil {
+	name, err := a.resolve(req.GetResource())
+	if err != nil {
 		return nil, err
 	}
-	return heldPermissions(ctx, req), nil
+	return a.policies.heldPermissions(ctx, name, req), nil
 }
 
-// runsAs tells whether a service in the project may run as the account.
-func (a *accounts) runsAs(on project, email string) bool {
+// runsAs gives the name of the account that a service in the project is to run
+// as, or "" if there is none such.
+func (a *accounts) runsAs(on project, email string) string {
 	if email == on.computeAccount() {
-		return true
+		return accountName(on, email)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.byEmail[email] != nil
+	return a.byEmail[email].GetName()
 }
 
 // projectOf finds the project of an account by its e-mail or unique id.

@@ -48,9 +48,12 @@ type Options struct {
 	// MemberExists tells whether a policy member "user:E", "group:E" or
 	// "serviceAccount:E" names somebody.
 	MemberExists func(member string) bool
+	// Allows tells whether email is among the members of a binding, as itself,
+	// in a group, or by its domain.
+	Allows func(members []string, email string) bool
 	// Projects are the Google projects and their numbers.
 	Projects map[string]int64
-	// Owners hold roles/owner on every project; nobody else may call anything.
+	// Owners hold roles/owner on every project. What others may do, policies say.
 	Owners []string
 	// RegistryHost is the HOST:PORT at which [APIs.Registry] is served. Images
 	// there and at REGION-docker.pkg.dev are the same ones.
@@ -87,16 +90,19 @@ func New(o Options) (*APIs, error) {
 
 	projects := newProjects(o.Projects)
 	operations := newOperations()
-	policies := newPolicies(func(member string) bool {
-		return projects.hasAgent(member) || o.MemberExists(member)
-	})
+	policies := newPolicies(
+		func(member string) bool { return projects.hasAgent(member) || o.MemberExists(member) },
+		func(members []string, email string) bool {
+			return o.Allows(members, email) || projects.isAgentAmong(members, email)
+		},
+	)
 	tasks := newTasks()
 	usage := newServiceUsage(projects, operations)
 	accounts := newAccounts(projects, policies, o.ServiceAccounts)
 	repositories := newRepositories(projects, operations, policies, clock, o.Logger)
 	access := &access{
 		authenticate: o.Authenticate, owners: lowerAll(o.Owners), projects: projects,
-		usage: usage, accounts: accounts, logger: o.Logger,
+		usage: usage, accounts: accounts, policies: policies, logger: o.Logger,
 	}
 	registry := &registry{
 		host: o.RegistryHost, access: access, projects: projects, usage: usage,
@@ -132,7 +138,7 @@ func (o Options) check() error {
 	var missing []error
 	for name, given := range map[string]bool{
 		"Platform": o.Platform != nil, "ServiceAccounts": o.ServiceAccounts != nil,
-		"Authenticate": o.Authenticate != nil, "MemberExists": o.MemberExists != nil,
+		"Authenticate": o.Authenticate != nil, "MemberExists": o.MemberExists != nil, "Allows": o.Allows != nil,
 		"Projects": len(o.Projects) > 0, "Owners": len(o.Owners) > 0, "RegistryHost": o.RegistryHost != "",
 	} {
 		if !given {

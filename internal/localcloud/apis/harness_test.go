@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -74,6 +75,7 @@ func newCloud(t *testing.T) *cloud {
 			return "", errors.New("unknown token")
 		},
 		MemberExists: c.directory.exists,
+		Allows:       c.directory.allows,
 		Projects:     map[string]int64{projectID: projectNumber, "other-dev": 42},
 		Owners:       []string{"Olivia@example.com"},
 		RegistryHost: c.registry,
@@ -267,6 +269,12 @@ func (d *directory) RemoveServiceAccount(email string) error {
 	return nil
 }
 
+// allows knows devs@example.com as the group of Sam alone.
+func (d *directory) allows(members []string, email string) bool {
+	return slices.Contains(members, "user:"+email) || slices.Contains(members, "serviceAccount:"+email) ||
+		email == stranger && slices.Contains(members, "group:devs@example.com")
+}
+
 func (d *directory) exists(member string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -343,4 +351,11 @@ func (p *platform) deployments() []deployment {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]deployment(nil), p.deployed...)
+}
+
+func asJSON(t *testing.T, value any) string {
+	t.Helper()
+	encoded, err := json.Marshal(value)
+	require.NoError(t, err)
+	return string(encoded)
 }

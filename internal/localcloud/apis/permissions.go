@@ -7,15 +7,19 @@ import (
 	"cloud.google.com/go/iam/apiv1/iampb"
 )
 
-// heldPermissions answers which of the permissions the caller has: an owner all
-// that this cloud knows, anybody else none.
-func heldPermissions(ctx context.Context, req *iampb.TestIamPermissionsRequest) *iampb.TestIamPermissionsResponse {
+// may tells whether the caller of ctx has a permission on a resource, whose name
+// is canonical: as an owner, or by a role in a policy.
+func (p *policies) may(ctx context.Context, permission, resource string) bool {
+	who := callerOf(ctx)
+	return who.err == nil && (who.owner || p.permits(who.email, permission, resource))
+}
+
+// heldPermissions answers which of the permissions the caller has on a
+// resource, of those that this cloud knows.
+func (p *policies) heldPermissions(ctx context.Context, resource string, req *iampb.TestIamPermissionsRequest) *iampb.TestIamPermissionsResponse {
 	response := &iampb.TestIamPermissionsResponse{}
-	if !callerOf(ctx).owner {
-		return response
-	}
 	for _, wanted := range req.GetPermissions() {
-		if slices.Contains(knownPermissions, wanted) {
+		if slices.Contains(knownPermissions, wanted) && p.may(ctx, wanted, resource) {
 			response.Permissions = append(response.Permissions, wanted)
 		}
 	}
@@ -26,9 +30,9 @@ func heldPermissions(ctx context.Context, req *iampb.TestIamPermissionsRequest) 
 // of Google Cloud ask for on the same resources.
 var knownPermissions = func() []string {
 	known := []string{
-		"artifactregistry.repositories.downloadArtifacts",
-		"artifactregistry.repositories.uploadArtifacts",
-		"iam.serviceAccounts.actAs",
+		downloadArtifacts,
+		uploadArtifacts,
+		actAs,
 		"run.routes.invoke",
 	}
 	for _, r := range rules {

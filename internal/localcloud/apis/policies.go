@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -24,13 +25,14 @@ var noPolicyEtag = []byte{0x00, 0x10, 0x01}
 // policies are the IAM policies of all resources, by the resource's name.
 type policies struct {
 	memberExists func(member string) bool
+	allows       func(members []string, email string) bool
 
 	mu     sync.Mutex
 	byName map[string]*iampb.Policy // replaced, never changed
 }
 
-func newPolicies(memberExists func(string) bool) *policies {
-	return &policies{memberExists: memberExists, byName: map[string]*iampb.Policy{}}
+func newPolicies(memberExists func(string) bool, allows func([]string, string) bool) *policies {
+	return &policies{memberExists: memberExists, allows: allows, byName: map[string]*iampb.Policy{}}
 }
 
 // get answers in the version that the caller asks for. One that is too old for
@@ -111,18 +113,20 @@ func (p *policies) members(resource, role string) []string {
 	return members
 }
 
-// holds tells whether email is granted any of the roles on the resource, as a
-// person or as a service account, by name.
-func (p *policies) holds(resource, email string, roles ...string) bool {
-	for _, role := range roles {
-		for _, member := range p.members(resource, role) {
-			kind, name, _ := strings.Cut(member, ":")
-			if (kind == "user" || kind == "serviceAccount") && strings.EqualFold(name, email) {
+// permits tells whether a role with the permission is granted to email on the
+// resource, or on anything above it: a project, or the secret of a version.
+// Conditions are not evaluated: what is granted under one is not granted.
+func (p *policies) permits(email, permission, resource string) bool {
+	for name := resource; ; name = path.Dir(name) {
+		for _, b := range p.current(name).GetBindings() {
+			if !conditional(b) && roleHolds(b.GetRole(), permission) && p.allows(b.GetMembers(), email) {
 				return true
 			}
 		}
+		if !strings.Contains(name, "/") {
+			return false
+		}
 	}
-	return false
 }
 
 func conditional(b *iampb.Binding) bool { return b.GetCondition() != nil }

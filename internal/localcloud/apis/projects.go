@@ -2,6 +2,7 @@ package apis
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -38,6 +39,13 @@ func newProjects(numbers map[string]int64) *projects {
 func (p *projects) find(key string) (project, bool) {
 	found, ok := p.byKey[key]
 	return found, ok
+}
+
+// isAgentAmong tells whether email is one of Google's own accounts, and among
+// the members of a binding. No directory has these.
+func (p *projects) isAgentAmong(members []string, email string) bool {
+	member := "serviceAccount:" + email
+	return p.hasAgent(member) && slices.Contains(members, member)
 }
 
 // hasAgent tells whether a policy member is one of the accounts that Google

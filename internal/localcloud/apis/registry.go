@@ -67,9 +67,9 @@ func (r *registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			"no repository at %s; images are at /v2/PROJECT/REPOSITORY/IMAGE, and the repository must exist in Artifact Registry", req.URL.Path))
 		return
 	}
-	permission, allowed := "artifactregistry.repositories.uploadArtifacts", r.canPush
+	permission, allowed := uploadArtifacts, r.canPush
 	if req.Method == http.MethodGet || req.Method == http.MethodHead {
-		permission, allowed = "artifactregistry.repositories.downloadArtifacts", r.canPull
+		permission, allowed = downloadArtifacts, r.canPull
 	}
 	if !allowed(repository, email) {
 		refuse(w, http.StatusForbidden, "DENIED", fmt.Sprintf(
@@ -111,7 +111,7 @@ func (r *registry) route(path string) (*artifactregistrypb.Repository, http.Hand
 }
 
 func (r *registry) canPush(repository *artifactregistrypb.Repository, email string) bool {
-	return r.access.isOwner(email) || r.policies.holds(repository.GetName(), email, pushRoles...)
+	return r.access.isOwner(email) || r.policies.permits(email, uploadArtifacts, repository.GetName())
 }
 
 // canPull lets the project's own Cloud Run service agent in besides: that is
@@ -120,7 +120,7 @@ func (r *registry) canPull(repository *artifactregistrypb.Repository, email stri
 	values, _ := match("projects/*/locations/*/repositories/*", repository.GetName())
 	on, _ := r.projects.find(values[0])
 	return r.access.isOwner(email) || email == on.runAgent() ||
-		r.policies.holds(repository.GetName(), email, pullRoles...)
+		r.policies.permits(email, downloadArtifacts, repository.GetName())
 }
 
 type registryError struct {

@@ -20,12 +20,11 @@ import (
 
 var repositoryIDPattern = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
-// Roles that may be granted on a repository, and what they are good for.
-var (
-	pullRoles       = []string{"roles/artifactregistry.reader", "roles/artifactregistry.writer", "roles/artifactregistry.repoAdmin", "roles/artifactregistry.admin"}
-	pushRoles       = pullRoles[1:]
-	repositoryRoles = append([]string{"roles/owner", "roles/editor", "roles/viewer"}, pullRoles...)
-)
+// repositoryRoles may be granted on a repository.
+var repositoryRoles = []string{
+	"roles/artifactregistry.admin", "roles/artifactregistry.reader", "roles/artifactregistry.repoAdmin",
+	"roles/artifactregistry.writer", "roles/editor", "roles/owner", "roles/viewer",
+}
 
 // repositories are the Artifact Registry repositories of all projects. Only
 // Docker repositories with images of one's own exist here.
@@ -263,10 +262,11 @@ func (r *repositories) SetIamPolicy(_ context.Context, req *iampb.SetIamPolicyRe
 }
 
 func (r *repositories) TestIamPermissions(ctx context.Context, req *iampb.TestIamPermissionsRequest) (*iampb.TestIamPermissionsResponse, error) {
-	if _, err := r.existing(req.GetResource()); err != nil {
+	name, err := r.existing(req.GetResource())
+	if err != nil {
 		return nil, err
 	}
-	return heldPermissions(ctx, req), nil
+	return r.policies.heldPermissions(ctx, name, req), nil
 }
 
 func (r *repositories) existing(resource string) (string, error) {

@@ -22,6 +22,13 @@ type rule struct {
 	field      string // of the request, naming the resource
 }
 
+// Permissions that are asked for elsewhere than in the rules.
+const (
+	actAs             = "iam.serviceAccounts.actAs"
+	downloadArtifacts = "artifactregistry.repositories.downloadArtifacts"
+	uploadArtifacts   = "artifactregistry.repositories.uploadArtifacts"
+)
+
 // iamMethod begins the names of IAM's methods, for which its Go package has no
 // constants.
 const iamMethod = "/google.iam.admin.v1.IAM/"

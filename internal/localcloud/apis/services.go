@@ -140,7 +140,7 @@ func (s *services) create(ctx context.Context, at place, id string, wanted *runp
 		v.add("parent", "A region is required")
 	}
 	next.Name = at.name() + "/services/" + id
-	if err := s.prepare(&v, at, next); err != nil {
+	if err := s.prepare(ctx, &v, at, next); err != nil {
 		return nil, err
 	}
 	if s.byName[next.GetName()] != nil {
@@ -196,7 +196,7 @@ func (s *services) update(ctx context.Context, at place, found *service, req *ru
 	clearOutputOnly(next)
 	next.Name = old.GetName()
 	v := violations{request: "UpdateServiceRequest"}
-	if err := s.prepare(&v, at, next); err != nil {
+	if err := s.prepare(ctx, &v, at, next); err != nil {
 		return nil, err
 	}
 	restoreOutputs(next, old)
@@ -262,7 +262,7 @@ func mayDelete(found *service, etag string) error {
 }
 
 // prepare fills in what the caller left out and checks the whole.
-func (s *services) prepare(v *violations, at place, next *runpb.Service) error {
+func (s *services) prepare(ctx context.Context, v *violations, at place, next *runpb.Service) error {
 	fillService(next, at.project)
 	checkService(v, next)
 	if err := v.err(); err != nil {
@@ -271,7 +271,8 @@ func (s *services) prepare(v *violations, at place, next *runpb.Service) error {
 	if err := unservedBy(next); err != nil {
 		return err
 	}
-	if account := next.GetTemplate().GetServiceAccount(); !s.accounts.runsAs(at.project, account) {
+	account := next.GetTemplate().GetServiceAccount()
+	if name := s.accounts.runsAs(at.project, account); name == "" || !s.policies.may(ctx, actAs, name) {
 		return status.Errorf(codes.PermissionDenied, "Permission 'iam.serviceaccounts.actAs' denied on service account %s (or it may not exist).", account)
 	}
 	return nil
@@ -294,10 +295,11 @@ func (s *services) SetIamPolicy(_ context.Context, req *iampb.SetIamPolicyReques
 }
 
 func (s *services) TestIamPermissions(ctx context.Context, req *iampb.TestIamPermissionsRequest) (*iampb.TestIamPermissionsResponse, error) {
-	if _, err := s.existing(req.GetResource()); err != nil {
+	name, err := s.existing(req.GetResource())
+	if err != nil {
 		return nil, err
 	}
-	return heldPermissions(ctx, req), nil
+	return s.policies.heldPermissions(ctx, name, req), nil
 }
 
 func (s *services) existing(resource string) (string, error) {

@@ -1,0 +1,84 @@
+package apis
+
+import (
+	"path"
+	"slices"
+)
+
+// roles are Google's predefined roles, as far as they can be granted here, with
+// the permissions that they hold, after
+// https://cloud.google.com/iam/docs/roles-permissions. A star stands for any
+// name. Permissions for what the local cloud does not have are left out.
+var roles = map[string][]string{
+	"roles/owner":  {"*"},
+	"roles/editor": append(slices.Clone(editing), reading...),
+	"roles/viewer": reading,
+
+	"roles/run.admin": {"run.*"},
+	"roles/run.developer": {
+		"run.services.create", "run.services.delete", "run.services.get", "run.services.getIamPolicy",
+		"run.services.list", "run.services.update", "run.revisions.*",
+	},
+	"roles/run.invoker":         {"run.routes.invoke"},
+	"roles/run.servicesInvoker": {"run.routes.invoke"},
+	"roles/run.viewer": {
+		"run.services.get", "run.services.getIamPolicy", "run.services.list", "run.revisions.get", "run.revisions.list",
+	},
+
+	"roles/iam.serviceAccountAdmin": {
+		"iam.serviceAccounts.create", "iam.serviceAccounts.delete", "iam.serviceAccounts.disable",
+		"iam.serviceAccounts.enable", "iam.serviceAccounts.get", "iam.serviceAccounts.getIamPolicy",
+		"iam.serviceAccounts.list", "iam.serviceAccounts.setIamPolicy", "iam.serviceAccounts.update",
+	},
+	"roles/iam.serviceAccountOpenIdTokenCreator": {"iam.serviceAccounts.getOpenIdToken"},
+	"roles/iam.serviceAccountTokenCreator": {
+		"iam.serviceAccounts.get", "iam.serviceAccounts.getAccessToken", "iam.serviceAccounts.getOpenIdToken",
+		"iam.serviceAccounts.implicitDelegation", "iam.serviceAccounts.list",
+	},
+	"roles/iam.serviceAccountUser": {"iam.serviceAccounts.actAs", "iam.serviceAccounts.get", "iam.serviceAccounts.list"},
+	"roles/iam.workloadIdentityUser": {
+		"iam.serviceAccounts.get", "iam.serviceAccounts.getAccessToken", "iam.serviceAccounts.getOpenIdToken", "iam.serviceAccounts.list",
+	},
+
+	"roles/artifactregistry.admin": {"artifactregistry.*"},
+	"roles/artifactregistry.reader": {
+		"artifactregistry.repositories.downloadArtifacts", "artifactregistry.repositories.get", "artifactregistry.repositories.list",
+	},
+	"roles/artifactregistry.repoAdmin": {
+		"artifactregistry.repositories.deleteArtifacts", "artifactregistry.repositories.downloadArtifacts",
+		"artifactregistry.repositories.get", "artifactregistry.repositories.list", "artifactregistry.repositories.uploadArtifacts",
+	},
+	"roles/artifactregistry.writer": {
+		"artifactregistry.repositories.downloadArtifacts", "artifactregistry.repositories.get",
+		"artifactregistry.repositories.list", "artifactregistry.repositories.uploadArtifacts",
+	},
+}
+
+// reading and editing are what the basic roles hold, but for owner's.
+var (
+	reading = []string{
+		"artifactregistry.repositories.downloadArtifacts", "artifactregistry.repositories.get",
+		"artifactregistry.repositories.getIamPolicy", "artifactregistry.repositories.list",
+		"iam.serviceAccounts.get", "iam.serviceAccounts.getIamPolicy", "iam.serviceAccounts.list",
+		"operations.get", "operations.list",
+		"run.revisions.get", "run.revisions.list", "run.services.get", "run.services.getIamPolicy", "run.services.list",
+		"serviceusage.services.get", "serviceusage.services.list",
+	}
+	editing = []string{
+		"artifactregistry.repositories.create", "artifactregistry.repositories.delete",
+		"artifactregistry.repositories.update", "artifactregistry.repositories.uploadArtifacts",
+		"iam.serviceAccounts.actAs", "iam.serviceAccounts.create", "iam.serviceAccounts.delete",
+		"iam.serviceAccounts.disable", "iam.serviceAccounts.enable", "iam.serviceAccounts.update",
+		"run.services.create", "run.services.delete", "run.services.update",
+		"serviceusage.services.disable", "serviceusage.services.enable",
+	}
+)
+
+// roleHolds tells whether a role holds a permission. A role that is not in the
+// table holds none.
+func roleHolds(role, permission string) bool {
+	return slices.ContainsFunc(roles[role], func(pattern string) bool {
+		ok, err := path.Match(pattern, permission)
+		return err == nil && ok
+	})
+}
