@@ -24,12 +24,12 @@ const (
 	CodeWrongToken  = -32016 // the login is not one to be sent to this server
 )
 
-// A fault is why a request got no answer of the server, as a sentence for the person at
+// A Fault is why a request got no answer of the server, as a sentence for the person at
 // the editor.
-type fault struct {
-	code    int // of the JSON-RPC error
-	status  int // of the HTTP response, where that is what the client will see
-	message string
+type Fault struct {
+	Code    int // of the JSON-RPC error
+	Status  int // of the HTTP response, where that is what the client will see
+	Message string
 }
 
 // Statuses for clients that see nothing but the status. None is 401 or 403, at which a
@@ -41,51 +41,51 @@ const (
 	statusNoToken     = http.StatusServiceUnavailable
 )
 
-func noLogin(t Target, err error) *fault {
-	return &fault{CodeNoLogin, statusNoToken, fmt.Sprintf("cannot sign in to %s: %v", t.Name, err)}
+func noLogin(t Target, err error) *Fault {
+	return &Fault{CodeNoLogin, statusNoToken, fmt.Sprintf("cannot sign in to %s: %v", t.Name, err)}
 }
 
-func wrongToken(t Target, err error) *fault {
-	return &fault{CodeWrongToken, statusNoToken, fmt.Sprintf("cannot sign in to %s: %v", t.Name, err)}
+func wrongToken(t Target, err error) *Fault {
+	return &Fault{CodeWrongToken, statusNoToken, fmt.Sprintf("cannot sign in to %s: %v", t.Name, err)}
 }
 
-func tooLarge(t Target) *fault {
-	return &fault{CodeTooLarge, http.StatusRequestEntityTooLarge,
+func tooLarge(t Target) *Fault {
+	return &Fault{CodeTooLarge, http.StatusRequestEntityTooLarge,
 		fmt.Sprintf("the request to %s is larger than %d MiB, which is what Cloud Run takes: send less at once", t.Name, maxBody>>20)}
 }
 
 // compressed is the fault for a stream in which an endpoint would not be seen.
-func compressed(t Target) *fault {
-	return &fault{CodeUnavailable, statusRefused,
+func compressed(t Target) *Fault {
+	return &Fault{CodeUnavailable, statusRefused,
 		fmt.Sprintf("the server of %s sends a compressed event stream, which it was asked not to: tell the people who run it", t.Name)}
 }
 
-func unreachable(t Target, err error) *fault {
+func unreachable(t Target, err error) *Fault {
 	var dial *net.OpError
 	if errors.As(err, &dial) && dial.Op == "dial" {
-		return &fault{CodeUnreachable, statusUnreachable,
+		return &Fault{CodeUnreachable, statusUnreachable,
 			fmt.Sprintf("cannot reach %s at %s (%v): check the network and the URL", t.Name, t.URL(), err)}
 	}
-	return &fault{CodeUnreachable, statusUnreachable,
+	return &Fault{CodeUnreachable, statusUnreachable,
 		fmt.Sprintf("the connection to %s at %s broke before there was an answer (%v): try again", t.Name, t.URL(), err)}
 }
 
 // byPlatform is the fault for an answer that fromPlatform.
-func byPlatform(t Target, tok token.Token, status int) *fault {
+func byPlatform(t Target, tok token.Token, status int) *Fault {
 	switch status {
 	case http.StatusUnauthorized:
-		return &fault{CodeNotAccepted, statusRefused,
+		return &Fault{CodeNotAccepted, statusRefused,
 			fmt.Sprintf("Cloud Run does not accept the login of %s for %s: run `gcloud auth application-default login`, then try again",
 				tok.Account(), t.Name)}
 	case http.StatusForbidden:
-		return &fault{CodeNoAccess, statusRefused,
+		return &Fault{CodeNoAccess, statusRefused,
 			fmt.Sprintf("%s may not use %s: ask the people who run it to add you to its developers, which takes some minutes to take effect; if that is the wrong account, run `gcloud auth application-default login` with the right one",
 				tok.Account(), t.Name)}
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return &fault{CodeUnavailable, status,
+		return &Fault{CodeUnavailable, status,
 			fmt.Sprintf("the server of %s cannot answer now (%d %s): try again in a minute", t.Name, status, http.StatusText(status))}
 	}
-	return &fault{CodeUnavailable, status,
+	return &Fault{CodeUnavailable, status,
 		fmt.Sprintf("the server of %s failed (%d %s): try again, and tell the people who run it if it stays so", t.Name, status, http.StatusText(status))}
 }
 
@@ -98,21 +98,21 @@ func byPlatform(t Target, tok token.Token, status int) *fault {
 // say so: it drops the body of a 200, would wait for the answer on its event stream for
 // ever, and shows the body of an error status. What is not a call (GET, a notification,
 // a body that cannot be read) has no id to answer to: it gets the status and the sentence.
-func (f *fault) answer(w http.ResponseWriter, r *http.Request, body []byte) {
+func (f *Fault) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	reply := f.reply(body)
 	if reply == nil {
 		h.Set("Content-Type", "text/plain; charset=utf-8")
-		w.WriteHeader(f.status)
-		_, _ = fmt.Fprintln(w, f.message) // a client that has gone needs no answer
+		w.WriteHeader(f.Status)
+		_, _ = fmt.Fprintln(w, f.Message) // a client that has gone needs no answer
 		return
 	}
-	status := f.status
+	status := f.Status
 	// The body that was too large has not been read: its id is not known, and nobody
 	// waits for an answer without one.
-	if f.code != CodeTooLarge && hasMediaType(r.Header.Values("Accept"), "application/json") {
+	if f.Code != CodeTooLarge && hasMediaType(r.Header.Values("Accept"), "application/json") {
 		status = http.StatusOK
 	}
 	h.Set("Content-Type", "application/json")
@@ -131,9 +131,9 @@ type rpcError struct {
 
 // reply is the JSON-RPC message, or the batch of them, that answers the calls in body; nil
 // if there are none.
-func (f *fault) reply(body []byte) []byte {
+func (f *Fault) reply(body []byte) []byte {
 	ids, batch := callIDs(body)
-	if f.code == CodeTooLarge {
+	if f.Code == CodeTooLarge {
 		ids = []json.RawMessage{json.RawMessage("null")}
 	}
 	if len(ids) == 0 {
@@ -142,7 +142,7 @@ func (f *fault) reply(body []byte) []byte {
 	errs := make([]rpcError, len(ids))
 	for i, id := range ids {
 		errs[i].Version, errs[i].ID = "2.0", id
-		errs[i].Error.Code, errs[i].Error.Message = f.code, f.message
+		errs[i].Error.Code, errs[i].Error.Message = f.Code, f.Message
 	}
 	var reply bytes.Buffer
 	enc := json.NewEncoder(&reply)

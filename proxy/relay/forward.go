@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,8 +10,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/berth-mcp/berth/proxy/token"
 )
 
 const (
@@ -78,7 +75,7 @@ func (s *Relay) forward(w http.ResponseWriter, r *http.Request, rt route) (statu
 
 	ctx, cancel := s.requestContext(r)
 	defer cancel()
-	resp, f := s.exchange(ctx, r, rt, body)
+	resp, f := s.sender.Send(ctx, rt.target, r.Method, rt.url, outbound(r), body)
 	if ctx.Err() != nil && f != nil {
 		return 0, ctx.Err() // the client has gone, or the proxy stops: a sentence has no reader
 	}
@@ -96,10 +93,10 @@ func (s *Relay) forward(w http.ResponseWriter, r *http.Request, rt route) (statu
 	return resp.StatusCode, err
 }
 
-func (s *Relay) fail(w http.ResponseWriter, r *http.Request, body []byte, rt route, f *fault) int {
-	s.log.Warn(f.message, "client", rt.target.Name, "code", f.code)
+func (s *Relay) fail(w http.ResponseWriter, r *http.Request, body []byte, rt route, f *Fault) int {
+	s.log.Warn(f.Message, "client", rt.target.Name, "code", f.Code)
 	f.answer(w, r, body)
-	return f.status
+	return f.Status
 }
 
 // readBody reads the whole body before anything is sent. The transport may still be
@@ -130,62 +127,19 @@ func (s *Relay) requestContext(r *http.Request) (context.Context, context.Cancel
 	return ctx, func() { keep(); cancel() }
 }
 
-// exchange sends a request with a token, and a second time with a new one if the platform
-// refuses the first.
-func (s *Relay) exchange(ctx context.Context, r *http.Request, rt route, body []byte) (*http.Response, *fault) {
-	tok, err := s.tokens.Token(ctx)
-	if err != nil {
-		return nil, noLogin(rt.target, err)
+// outbound returns the headers that a request has on its way to the target.
+func outbound(r *http.Request) http.Header {
+	header := r.Header.Clone()
+	if header == nil {
+		header = http.Header{}
 	}
-	resp, f := s.send(ctx, r, rt, body, tok)
-	if f == nil && refusedByPlatform(resp) {
-		renewed, err := s.tokens.Renew(ctx, tok)
-		var login *token.LoginError
-		switch {
-		case errors.As(err, &login):
-			discard(resp)
-			return nil, noLogin(rt.target, err)
-		case err == nil && renewed != tok:
-			discard(resp)
-			tok = renewed
-			resp, f = s.send(ctx, r, rt, body, tok)
-		}
-	}
-	if f == nil && fromPlatform(resp) {
-		discard(resp)
-		return nil, byPlatform(rt.target, tok, resp.StatusCode)
-	}
-	return resp, f
-}
-
-// send is the only place where a token leaves. It does not follow redirects.
-func (s *Relay) send(ctx context.Context, r *http.Request, rt route, body []byte, tok token.Token) (*http.Response, *fault) {
-	if err := rt.target.accepts(tok); err != nil {
-		return nil, wrongToken(rt.target, err)
-	}
-	out, err := http.NewRequestWithContext(ctx, r.Method, rt.url.String(), bytes.NewReader(body))
-	if err != nil {
-		return nil, unreachable(rt.target, err)
-	}
-	out.Header = endToEnd(r.Header, notUpstream)
-	out.Header.Set(tokenHeader, tok.Bearer())
 	if r.Header.Get("User-Agent") == "" {
-		out.Header.Set("User-Agent", "") // or the transport would put in its own
+		header.Set("User-Agent", "") // or the transport would put in its own
 	}
 	if mayBeginWithEndpoint(r) {
-		out.Header.Del("Accept-Encoding") // a compressed stream cannot be rewritten
+		header.Del("Accept-Encoding") // a compressed stream cannot be rewritten
 	}
-	resp, err := s.transport.RoundTrip(out)
-	if err != nil {
-		return nil, unreachable(rt.target, err)
-	}
-	return resp, nil
-}
-
-// discard gives a short body's connection back.
-func discard(resp *http.Response) {
-	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
-	_ = resp.Body.Close()
+	return header
 }
 
 // mayBeginWithEndpoint reports whether the answer may be the event stream of the

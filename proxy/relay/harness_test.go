@@ -73,7 +73,7 @@ func start(t *testing.T, targets ...string) *harness {
 func (h *harness) trust(server *httptest.Server) {
 	pool := x509.NewCertPool()
 	pool.AddCert(server.Certificate())
-	h.transport.TLSClientConfig = &tls.Config{RootCAs: pool}
+	h.sender.transport.TLSClientConfig = &tls.Config{RootCAs: pool}
 }
 
 // upstream is a server that is gone at the end of the test.

@@ -63,9 +63,8 @@ type Options struct {
 // A Relay is a listening proxy.
 type Relay struct {
 	targets   []Target
-	tokens    TokenSource
+	sender    *Sender
 	log       *slog.Logger
-	transport *http.Transport
 	server    *http.Server
 	listeners []net.Listener
 	port      int
@@ -89,9 +88,8 @@ func New(o Options) (*Relay, error) {
 	}
 	s := &Relay{
 		targets:   o.Targets,
-		tokens:    o.Tokens,
+		sender:    NewSender(o.Tokens),
 		log:       o.Logger,
-		transport: newTransport(),
 		listeners: listeners,
 		port:      port,
 	}
@@ -134,7 +132,7 @@ func (s *Relay) URL() string { return fmt.Sprintf("http://localhost:%d", s.port)
 // under way may end within five seconds, standing streams are cut after one. It returns
 // nil after such a stop. A Relay serves once.
 func (s *Relay) Serve(ctx context.Context) error {
-	defer s.transport.CloseIdleConnections()
+	defer s.sender.Close()
 	defer s.stop()
 
 	failed := make(chan error, len(s.listeners))

@@ -366,7 +366,7 @@ func TestAStaleLoginIsSaidAndMendsItself(t *testing.T) {
 func TestALoginThatEndsWhileRefusedIsTheReasonGiven(t *testing.T) {
 	server := upstream(t, func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusUnauthorized) })
 	h := start(t, "acme="+server.URL)
-	_, err := h.tokens.Token(t.Context())
+	_, err := h.sender.tokens.Token(t.Context())
 	require.NoError(t, err)
 	h.endpoint.Set(func(e *tokentest.Endpoint) { e.Answer = tokentest.Refuse("invalid_grant", "invalid_rapt") })
 	_, body := do(t, h.request(t, http.MethodPost, "/mcp", call))
@@ -506,7 +506,7 @@ func TestATakenPortIsNamed(t *testing.T) {
 		l, err := net.Listen("tcp", address)
 		require.NoError(t, err)
 		port := l.Addr().(*net.TCPAddr).Port
-		_, err = New(Options{Port: port, Targets: targets, Tokens: start(t, "acme=http://127.0.0.1:1").tokens})
+		_, err = New(Options{Port: port, Targets: targets, Tokens: start(t, "acme=http://127.0.0.1:1").sender.tokens})
 		var taken *PortTakenError
 		require.ErrorAs(t, err, &taken, address)
 		assert.Equal(t, port, taken.Port)
@@ -514,7 +514,7 @@ func TestATakenPortIsNamed(t *testing.T) {
 		assert.ErrorContains(t, err, "--port")
 		require.NoError(t, l.Close())
 		// Nothing stays bound of the attempt.
-		again, err := New(Options{Port: port, Targets: targets, Tokens: start(t, "acme=http://127.0.0.1:1").tokens})
+		again, err := New(Options{Port: port, Targets: targets, Tokens: start(t, "acme=http://127.0.0.1:1").sender.tokens})
 		require.NoError(t, err)
 		require.NoError(t, again.Close())
 	}
@@ -523,7 +523,7 @@ func TestATakenPortIsNamed(t *testing.T) {
 func TestARelayThatCannotServeSaysSo(t *testing.T) {
 	targets, err := ParseTargets([]string{"acme=http://127.0.0.1:1"})
 	require.NoError(t, err)
-	s, err := New(Options{Targets: targets, Tokens: start(t, "acme=http://127.0.0.1:1").tokens})
+	s, err := New(Options{Targets: targets, Tokens: start(t, "acme=http://127.0.0.1:1").sender.tokens})
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
 	assert.ErrorContains(t, s.Serve(context.Background()), "serve on port")

@@ -148,6 +148,18 @@ func canonicalHost(u *url.URL) string {
 // URL is the address of the server, without an endpoint.
 func (t Target) URL() string { return t.base.String() }
 
+// Endpoint is the URL of a path of the server, such as /mcp.
+func (t Target) Endpoint(path string) *url.URL {
+	u := *t.base
+	u.Path += path
+	return &u
+}
+
+// Holds reports whether a URL is of the target's own origin. A token goes to no other.
+func (t Target) Holds(u *url.URL) bool {
+	return u.Scheme == t.base.Scheme && u.User == nil && canonicalHost(u) == t.base.Host
+}
+
 // Loopback reports whether the server is on this machine.
 func (t Target) Loopback() bool { return address.IsLoopback(t.base.Hostname()) }
 
