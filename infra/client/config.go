@@ -1,13 +1,11 @@
 package client
 
 import (
-	"errors"
-	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/berth-mcp/berth/infra/image"
+	"github.com/berth-mcp/berth/infra/setting"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
 )
@@ -38,34 +36,34 @@ type Config struct {
 // the key, the value and the remedy.
 func Load(ctx *pulumi.Context) (Config, error) {
 	gcp := config.New(ctx, "gcp")
-	r := reader{berth: config.New(ctx, "berth")}
-	developers := r.list("developers")
+	r := setting.NewReader(ctx, Keys)
+	developers := r.List("developers")
 	c := Config{
-		Client:     r.text("client"),
+		Client:     r.Text("client"),
 		Project:    gcp.Get("project"),
 		Region:     gcp.Get("region"),
 		Developers: canonicalMembers(developers),
 
-		Image: r.text("image"),
+		Image: r.Text("image"),
 		Build: image.Source{
 			Dir:       ctx.RootDirectory(),
-			Package:   r.text("build"),
-			Platforms: r.list("platforms"),
+			Package:   r.Text("build"),
+			Platforms: r.List("platforms"),
 		},
-		RegistryHost: r.text("registryHost"),
+		RegistryHost: r.Text("registryHost"),
 		Pusher: image.Identity{
 			AccessToken: providerSetting(ctx, "accessToken"),
 			Credentials: providerSetting(ctx, "credentials"),
 			Impersonate: providerSetting(ctx, "impersonateServiceAccount"),
 		},
 
-		CPU:                r.text("cpu"),
-		Memory:             r.text("memory"),
-		Concurrency:        r.integer("concurrency"),
-		MinInstances:       r.integer("minInstances"),
-		MaxInstances:       r.integer("maxInstances"),
-		RequestTimeout:     time.Duration(r.integer("requestTimeout")) * time.Second,
-		DeletionProtection: r.boolean("deletionProtection"),
+		CPU:                r.Text("cpu"),
+		Memory:             r.Text("memory"),
+		Concurrency:        r.Integer("concurrency"),
+		MinInstances:       r.Integer("minInstances"),
+		MaxInstances:       r.Integer("maxInstances"),
+		RequestTimeout:     time.Duration(r.Integer("requestTimeout")) * time.Second,
+		DeletionProtection: r.Boolean("deletionProtection"),
 	}
 	if c.Client == "" {
 		c.Client = ctx.Stack()
@@ -73,8 +71,10 @@ func Load(ctx *pulumi.Context) (Config, error) {
 	if c.RegistryHost == "" {
 		c.RegistryHost = c.Region + "-docker.pkg.dev"
 	}
-	if err := errors.Join(slices.Concat(r.problems, c.validate(), memberProblems(developers))...); err != nil {
-		return Config{}, fmt.Errorf("the configuration of stack %s has problems, and nothing was changed:\n%w", ctx.Stack(), err)
+	r.Add(c.validate()...)
+	r.Add(memberProblems(developers)...)
+	if err := r.Err(); err != nil {
+		return Config{}, err
 	}
 	return c, nil
 }
@@ -105,48 +105,3 @@ func providerSetting(ctx *pulumi.Context, key string) string {
 // name is the one name of everything the client has. It keeps within the
 // shortest limit of all, the 30 characters of a service account id.
 func (c Config) name() string { return "berth-" + c.Client }
-
-// reader reads the namespace "berth", with the defaults of [Keys], and collects
-// what is not of its type.
-type reader struct {
-	berth    *config.Config
-	problems []error
-}
-
-func (r *reader) text(key string) string   { return read[string](r, key) }
-func (r *reader) integer(key string) int   { return read[int](r, key) }
-func (r *reader) boolean(key string) bool  { return read[bool](r, key) }
-func (r *reader) list(key string) []string { return read[[]string](r, key) }
-
-func read[T any](r *reader, key string) T {
-	byDefault := defaultOf(key).(T)
-	raw := r.berth.Get(key)
-	if raw == "" {
-		return byDefault
-	}
-	var value T // a new one: decoding into the default would change it for all
-	if text, ok := any(&value).(*string); ok {
-		*text = raw
-		return value
-	}
-	if err := r.berth.TryObject(key, &value); err != nil {
-		r.problems = append(r.problems, problem(key, raw, "is not %s", typeNames[fmt.Sprintf("%T", value)]))
-		return byDefault
-	}
-	return value
-}
-
-var typeNames = map[string]string{
-	"int":      "a whole number",
-	"bool":     "true or false",
-	"[]string": "a list; write one entry a line, each after a hyphen",
-}
-
-func defaultOf(key string) any {
-	for _, k := range Keys {
-		if k.Name == key {
-			return k.Default
-		}
-	}
-	panic("client: no such key in Keys: " + key)
-}

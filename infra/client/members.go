@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/berth-mcp/berth/infra/setting"
 )
 
 // memberKinds are the IAM principals that may be let in, and the form of what
@@ -24,12 +26,12 @@ var (
 // memberProblems reports what cannot be let in, as the person wrote it.
 func memberProblems(members []string) []error {
 	if len(members) == 0 {
-		return []error{problem("developers", "", "lets nobody in; name a group: pulumi config set --path 'developers[0]' group:ADDRESS")}
+		return []error{setting.Problem("developers", "", "lets nobody in; name a group: pulumi config set --path 'developers[0]' group:ADDRESS")}
 	}
 	var problems []error
 	for _, m := range members {
 		if why := memberProblem(m); why != "" {
-			problems = append(problems, problem("developers", m, "%s", why))
+			problems = append(problems, setting.Problem("developers", m, "%s", why))
 		}
 	}
 	return problems

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/berth-mcp/berth/infra/setting"
 )
 
 // The sizes of an instance, after
@@ -36,30 +38,30 @@ func (c Config) sizeProblems() []error {
 	cpu, memory := cpuMillis(c.CPU), memoryMiB(c.Memory)
 	least, whole := leastMemory[cpu]
 	if !whole && (cpu < smallestCPU || cpu >= wholeCPU) {
-		problems = append(problems, problem("cpu", c.CPU, "is not a CPU limit; write 1, 2, 4, 6 or 8, or a part of one from 0.08, like 0.5 or 500m"))
+		problems = append(problems, setting.Problem("cpu", c.CPU, "is not a CPU limit; write 1, 2, 4, 6 or 8, or a part of one from 0.08, like 0.5 or 500m"))
 	}
 	if memory < smallestMemory || memory > largestMemory {
-		problems = append(problems, problem("memory", c.Memory, "is not a memory limit from 128Mi to 32Gi; write it like 512Mi or 2Gi"))
+		problems = append(problems, setting.Problem("memory", c.Memory, "is not a memory limit from 128Mi to 32Gi; write it like 512Mi or 2Gi"))
 	}
 	if len(problems) > 0 {
 		return problems
 	}
 	if memory < least {
-		problems = append(problems, problem("memory", c.Memory, "is too little for %s CPUs, which need %dMi", c.CPU, least))
+		problems = append(problems, setting.Problem("memory", c.Memory, "is too little for %s CPUs, which need %dMi", c.CPU, least))
 	}
 	for _, step := range leastCPU {
 		if memory > step.above {
 			if cpu < step.cpu {
-				problems = append(problems, problem("cpu", c.CPU, "is too little for %s of memory, which needs %d", c.Memory, step.cpu/wholeCPU))
+				problems = append(problems, setting.Problem("cpu", c.CPU, "is too little for %s of memory, which needs %d", c.Memory, step.cpu/wholeCPU))
 			}
 			break
 		}
 	}
 	if cpu < wholeCPU && c.Concurrency != 1 {
-		problems = append(problems, problem("concurrency", c.Concurrency, "must be 1 with %s CPU: less than one serves one request at a time", c.CPU))
+		problems = append(problems, setting.Problem("concurrency", c.Concurrency, "must be 1 with %s CPU: less than one serves one request at a time", c.CPU))
 	}
 	if cpu < wholeCPU && memory > fractionMemory {
-		problems = append(problems, problem("memory", c.Memory, "is more than the %dMi that less than one CPU may have", fractionMemory))
+		problems = append(problems, setting.Problem("memory", c.Memory, "is more than the %dMi that less than one CPU may have", fractionMemory))
 	}
 	return problems
 }

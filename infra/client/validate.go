@@ -1,12 +1,12 @@
 package client
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/berth-mcp/berth/infra/setting"
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
@@ -24,22 +24,13 @@ var pathNames = []string{
 	"readiness", "ready", "register", "sse", "startup", "token",
 }
 
-// problem is one thing wrong with the configuration: the key and the value as
-// the person wrote them, and what to do.
-func problem(key string, value any, format string, args ...any) error {
-	if !strings.Contains(key, ":") {
-		key = "berth:" + key
-	}
-	return fmt.Errorf("  %s: %q %s", key, fmt.Sprint(value), fmt.Sprintf(format, args...))
-}
-
 // validate gives every problem of the configuration. What it lets through is
 // what Google would accept and what keeps the server private.
 func (c Config) validate() []error {
 	var problems []error
 	check := func(ok bool, key string, value any, format string, args ...any) {
 		if !ok {
-			problems = append(problems, problem(key, value, format, args...))
+			problems = append(problems, setting.Problem(key, value, format, args...))
 		}
 	}
 	check(projectID.MatchString(c.Project), "gcp:project", c.Project,
@@ -65,24 +56,24 @@ func (c Config) imageProblems() []error {
 	var problems []error
 	if c.Image != "" {
 		if _, err := name.NewDigest(c.Image, name.StrictValidation); err != nil {
-			problems = append(problems, problem("image", c.Image,
+			problems = append(problems, setting.Problem("image", c.Image,
 				"does not name an image by digest (HOST/PATH@sha256: and 64 hex digits); a tag can be moved to another image, so look its digest up: docker buildx imagetools inspect %s", withoutDigest(c.Image)))
 		}
 		return problems
 	}
 	if c.Build.Package == "" {
-		problems = append(problems, problem("build", "", "names nothing to build; set it to a Go main package, or set image"))
+		problems = append(problems, setting.Problem("build", "", "names nothing to build; set it to a Go main package, or set image"))
 	}
 	for _, p := range c.Build.Platforms {
 		if os, arch, ok := strings.Cut(p, "/"); !ok || os == "" || arch == "" {
-			problems = append(problems, problem("platforms", p, "is not os/arch, like linux/amd64"))
+			problems = append(problems, setting.Problem("platforms", p, "is not os/arch, like linux/amd64"))
 		}
 	}
 	if len(c.Build.Platforms) == 0 {
-		problems = append(problems, problem("platforms", "", "names no platform; Cloud Run runs linux/amd64"))
+		problems = append(problems, setting.Problem("platforms", "", "names no platform; Cloud Run runs linux/amd64"))
 	}
 	if _, err := name.NewRegistry(c.RegistryHost, name.StrictValidation); err != nil && c.Region != "" {
-		problems = append(problems, problem("registryHost", c.RegistryHost, "is not a registry's host, like europe-west1-docker.pkg.dev"))
+		problems = append(problems, setting.Problem("registryHost", c.RegistryHost, "is not a registry's host, like europe-west1-docker.pkg.dev"))
 	}
 	return problems
 }
