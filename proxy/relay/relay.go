@@ -42,10 +42,12 @@ const (
 // A TokenSource gives the developer's ID token; [token.Source] is one. Both methods are
 // called by many requests at once.
 type TokenSource interface {
-	// Token returns a token that is good for now.
-	Token(ctx context.Context) (token.Token, error)
+	// Token returns a token that is good for now, and for the audience if the login can
+	// choose that.
+	Token(ctx context.Context, audience string) (token.Token, error)
 	// Renew returns another token than the refused one, or that itself if none can be had.
-	Renew(ctx context.Context, refused token.Token) (token.Token, error)
+	// It may be asked again if the platform refuses that other one, too.
+	Renew(ctx context.Context, audience string, refused token.Token) (token.Token, error)
 }
 
 // Options configure a [Relay].

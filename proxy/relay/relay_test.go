@@ -366,7 +366,7 @@ func TestAStaleLoginIsSaidAndMendsItself(t *testing.T) {
 func TestALoginThatEndsWhileRefusedIsTheReasonGiven(t *testing.T) {
 	server := upstream(t, func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusUnauthorized) })
 	h := start(t, "acme="+server.URL)
-	_, err := h.sender.tokens.Token(t.Context())
+	_, err := h.sender.tokens.Token(t.Context(), "https://acme.example")
 	require.NoError(t, err)
 	h.endpoint.Set(func(e *tokentest.Endpoint) { e.Answer = tokentest.Refuse("invalid_grant", "invalid_rapt") })
 	_, body := do(t, h.request(t, http.MethodPost, "/mcp", call))

@@ -26,31 +26,37 @@ func NewSender(tokens TokenSource) *Sender {
 // Close closes the connections that no request uses.
 func (s *Sender) Close() { s.transport.CloseIdleConnections() }
 
-// Send sends a request with a token, and a second time with a new one if the platform
-// refuses the first. What the platform, and not the server, answers is a fault; so is the
+// maxTokens is how many tokens a request is sent with: the one at hand, a renewed one, and
+// one that the login gives in another way.
+const maxTokens = 3
+
+// Send sends a request with a token, and again with another one as long as the platform
+// refuses it and there is another. What the platform, and not the server, answers is a fault; so is the
 // context's end. It does not follow redirects. The caller closes the response's body.
 //
 // The URL is one of the target's own. Of the headers, those that concern one connection,
 // or this machine alone, stay behind.
 func (s *Sender) Send(ctx context.Context, t Target, method string, u *url.URL, header http.Header, body []byte) (*http.Response, *Fault) {
-	tok, err := s.tokens.Token(ctx)
+	audience := t.audience()
+	tok, err := s.tokens.Token(ctx, audience)
 	if err != nil {
 		return nil, noLogin(t, err)
 	}
 	out := outgoing{target: t, method: method, url: u, header: endToEnd(header, notUpstream), body: body}
 	resp, f := s.once(ctx, out, tok)
-	if f == nil && refusedByPlatform(resp) {
-		renewed, err := s.tokens.Renew(ctx, tok)
+	for sent := 1; sent < maxTokens && f == nil && refusedByPlatform(resp); sent++ {
+		renewed, err := s.tokens.Renew(ctx, audience, tok)
 		var login *token.LoginError
-		switch {
-		case errors.As(err, &login):
+		if errors.As(err, &login) {
 			discard(resp)
 			return nil, noLogin(t, err)
-		case err == nil && renewed != tok:
-			discard(resp)
-			tok = renewed
-			resp, f = s.once(ctx, out, tok)
 		}
+		if err != nil || renewed == tok {
+			break
+		}
+		discard(resp)
+		tok = renewed
+		resp, f = s.once(ctx, out, tok)
 	}
 	if f == nil && fromPlatform(resp) {
 		discard(resp)

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -17,6 +18,11 @@ import (
 // that its calls, and the token with them, are sent to.
 type Target struct {
 	Name string
+	// Audience of the tokens for the server, where the login can choose one. Empty: the
+	// server's origin, which is what Cloud Run accepts unless told otherwise.
+	Audience string
+	// AccessHint is whom to ask for access, such as a group's address. Empty: not known.
+	AccessHint string
 
 	// scheme, host and path only; the path is empty or starts, and does not end, with a
 	// slash. The endpoint (/mcp or /sse) is not part of it.
@@ -158,6 +164,10 @@ func (t Target) Endpoint(path string) *url.URL {
 // Holds reports whether a URL is of the target's own origin. A token goes to no other.
 func (t Target) Holds(u *url.URL) bool {
 	return u.Scheme == t.base.Scheme && u.User == nil && canonicalHost(u) == t.base.Host
+}
+
+func (t Target) audience() string {
+	return cmp.Or(t.Audience, t.base.Scheme+"://"+t.base.Host)
 }
 
 // Loopback reports whether the server is on this machine.

@@ -16,6 +16,6 @@ import (
 func TestALoginThatIsAPipeIsNotWaitedFor(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "login.json")
 	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
-	_, err := token.NewSource(token.Options{File: pipe}).Token(t.Context())
+	_, err := token.NewSource(token.Options{File: pipe}).Token(t.Context(), audience)
 	assert.ErrorContains(t, err, "not a regular file")
 }

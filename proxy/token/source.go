@@ -47,9 +47,10 @@ type Source struct {
 	flight  singleflight.Group
 	renewal *rate.Limiter // of renewals that the login file or the clock do not call for
 
-	mu      sync.Mutex
-	current Token
-	read    fs.FileInfo // the login file that current came from
+	mu       sync.Mutex
+	current  Token
+	read     fs.FileInfo // the login file that current came from
+	answered Token       // the last that was given for a refused one
 }
 
 // NewSource returns a Source. It does not look at the login yet: one that is missing or
@@ -75,7 +76,10 @@ func NewSource(o Options) *Source {
 // login if there is no such token yet, or if the login file has changed; it starts a
 // renewal behind the caller's back if the token's end is near. The error is a
 // [*LoginError] if the person has to log in.
-func (s *Source) Token(ctx context.Context) (Token, error) {
+//
+// The audience is not looked at: a developer's own login gives tokens for one audience,
+// the login's OAuth client, which Cloud Run accepts on all services.
+func (s *Source) Token(ctx context.Context, _ string) (Token, error) {
 	current, sameLogin := s.cached()
 	left := time.Until(current.Expires)
 	if !sameLogin || left < tooLate {
@@ -89,16 +93,29 @@ func (s *Source) Token(ctx context.Context) (Token, error) {
 
 // Renew returns another token than the one that was refused, if one can be had: the
 // current one if that is another already, or else a new one. Called often, it may return
-// the refused token itself.
-func (s *Source) Renew(ctx context.Context, refused Token) (Token, error) {
+// the refused token itself; and it does for one that was given by Renew, as a third would
+// be no better.
+func (s *Source) Renew(ctx context.Context, audience string, refused Token) (Token, error) {
 	current, sameLogin := s.cached()
-	if sameLogin && current == refused && !s.renewal.Allow() {
+	if sameLogin && current == refused && (s.hasAnswered(refused) || !s.renewal.Allow()) {
 		return current, nil
 	}
 	if sameLogin && current != refused {
-		return s.Token(ctx)
+		return s.Token(ctx, audience)
 	}
-	return s.fetch(ctx, refused)
+	renewed, err := s.fetch(ctx, refused)
+	if err == nil {
+		s.mu.Lock()
+		s.answered = renewed
+		s.mu.Unlock()
+	}
+	return renewed, err
+}
+
+func (s *Source) hasAnswered(refused Token) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.answered == refused
 }
 
 func (s *Source) cached() (current Token, sameLogin bool) {

@@ -24,6 +24,9 @@ import (
 	"github.com/berth-mcp/berth/proxy/token/tokentest"
 )
 
+// audience is what a token is asked for, where it does not matter.
+const audience = "https://acme.example"
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // logBuffer is a log that many goroutines write.
@@ -54,9 +57,9 @@ func TestATokenIsExchangedOnceAndThenKept(t *testing.T) {
 	e := tokentest.New(t)
 	s, _ := newSource(t, e)
 	require.Zero(t, e.Exchanges(), "nothing is fetched before it is needed")
-	first, err := s.Token(t.Context())
+	first, err := s.Token(t.Context(), audience)
 	require.NoError(t, err)
-	second, err := s.Token(t.Context())
+	second, err := s.Token(t.Context(), audience)
 	require.NoError(t, err)
 	assert.Equal(t, 1, e.Exchanges())
 	assert.Equal(t, first, second)
@@ -81,12 +84,12 @@ func TestManyRequestsAtOnceShareOneExchange(t *testing.T) {
 	// The one who started the exchange leaves; the others must still get its result.
 	impatient, leave := context.WithCancel(t.Context())
 	left := make(chan error)
-	go func() { _, err := s.Token(impatient); left <- err }()
+	go func() { _, err := s.Token(impatient, audience); left <- err }()
 	<-asked
 	results := make(chan error)
 	const callers = 50
 	for range callers {
-		go func() { _, err := s.Token(t.Context()); results <- err }()
+		go func() { _, err := s.Token(t.Context(), audience); results <- err }()
 	}
 	leave()
 	require.ErrorIs(t, <-left, context.Canceled)
@@ -101,7 +104,7 @@ func TestATokenNearItsEndServesWhileItIsRenewed(t *testing.T) {
 	e := tokentest.New(t)
 	s, _ := newSource(t, e)
 	e.Set(func(e *tokentest.Endpoint) { e.Lifetime = 2 * time.Minute })
-	old, err := s.Token(t.Context())
+	old, err := s.Token(t.Context(), audience)
 	require.NoError(t, err)
 
 	release := make(chan struct{})
@@ -109,12 +112,12 @@ func TestATokenNearItsEndServesWhileItIsRenewed(t *testing.T) {
 		e.Lifetime = time.Hour
 		e.Answer = func(w http.ResponseWriter, _ *http.Request) { <-release; e.Issue(w) }
 	})
-	served, err := s.Token(t.Context())
+	served, err := s.Token(t.Context(), audience)
 	require.NoError(t, err)
 	assert.Equal(t, old, served, "the renewal is not waited for")
 	close(release)
 	require.Eventually(t, func() bool {
-		now, err := s.Token(t.Context())
+		now, err := s.Token(t.Context(), audience)
 		return err == nil && now != old
 	}, 10*time.Second, 5*time.Millisecond)
 	assert.Equal(t, 2, e.Exchanges())
@@ -124,11 +127,11 @@ func TestARenewalThatFailsLeavesTheTokenInUse(t *testing.T) {
 	e := tokentest.New(t)
 	s, _ := newSource(t, e)
 	e.Set(func(e *tokentest.Endpoint) { e.Lifetime = 2 * time.Minute })
-	old, err := s.Token(t.Context())
+	old, err := s.Token(t.Context(), audience)
 	require.NoError(t, err)
 	e.Set(func(e *tokentest.Endpoint) { e.Answer = tokentest.Refuse("invalid_grant", "") })
 	for range 200 {
-		served, err := s.Token(t.Context())
+		served, err := s.Token(t.Context(), audience)
 		require.NoError(t, err)
 		require.Equal(t, old, served)
 	}
@@ -139,9 +142,9 @@ func TestATokenThatHasEndedIsNotServed(t *testing.T) {
 	e := tokentest.New(t)
 	s, _ := newSource(t, e)
 	e.Set(func(e *tokentest.Endpoint) { e.Lifetime = 5 * time.Second }) // less than a request may take
-	first, err := s.Token(t.Context())
+	first, err := s.Token(t.Context(), audience)
 	require.NoError(t, err)
-	second, err := s.Token(t.Context())
+	second, err := s.Token(t.Context(), audience)
 	require.NoError(t, err)
 	assert.NotEqual(t, first, second)
 }
@@ -149,12 +152,12 @@ func TestATokenThatHasEndedIsNotServed(t *testing.T) {
 func TestARefusedTokenIsExchangedForANewOne(t *testing.T) {
 	e := tokentest.New(t)
 	s, _ := newSource(t, e)
-	old, err := s.Token(t.Context())
+	old, err := s.Token(t.Context(), audience)
 	require.NoError(t, err)
-	renewed, err := s.Renew(t.Context(), old)
+	renewed, err := s.Renew(t.Context(), audience, old)
 	require.NoError(t, err)
 	assert.NotEqual(t, old.Bearer(), renewed.Bearer(), "a remembered token is not a new one")
-	again, err := s.Renew(t.Context(), old)
+	again, err := s.Renew(t.Context(), audience, old)
 	require.NoError(t, err)
 	assert.Equal(t, renewed, again, "it was renewed already by another request")
 	assert.Equal(t, 2, e.Exchanges())
@@ -163,10 +166,10 @@ func TestARefusedTokenIsExchangedForANewOne(t *testing.T) {
 func TestConstantRefusalsDoNotReachTheEndpointEveryTime(t *testing.T) {
 	e := tokentest.New(t)
 	s, _ := newSource(t, e)
-	tok, err := s.Token(t.Context())
+	tok, err := s.Token(t.Context(), audience)
 	require.NoError(t, err)
 	for range 200 {
-		tok, err = s.Renew(t.Context(), tok)
+		tok, err = s.Renew(t.Context(), audience, tok)
 		require.NoError(t, err)
 	}
 	assert.LessOrEqual(t, e.Exchanges(), 5)
@@ -175,21 +178,21 @@ func TestConstantRefusalsDoNotReachTheEndpointEveryTime(t *testing.T) {
 func TestANewLoginIsUsedAtOnce(t *testing.T) {
 	e := tokentest.New(t)
 	s, dir := newSource(t, e)
-	_, err := s.Token(t.Context())
+	_, err := s.Token(t.Context(), audience)
 	require.NoError(t, err)
 
 	tokentest.WriteLogin(t, dir, e.URL, "1//of-an-account-that-was-removed")
-	_, err = s.Token(t.Context())
+	_, err = s.Token(t.Context(), audience)
 	var login *token.LoginError
 	require.ErrorAs(t, err, &login, "the old login's token must not outlive it")
 	assert.ErrorContains(t, err, "run `gcloud auth application-default login`")
 
 	tokentest.WriteLogin(t, dir, e.URL, tokentest.RefreshToken)
-	_, err = s.Token(t.Context())
+	_, err = s.Token(t.Context(), audience)
 	require.NoError(t, err, "it recovers by itself")
 
 	require.NoError(t, os.Remove(filepath.Join(dir, "application_default_credentials.json")))
-	_, err = s.Token(t.Context())
+	_, err = s.Token(t.Context(), audience)
 	require.ErrorAs(t, err, &login, "logged out")
 }
 
@@ -233,7 +236,7 @@ func TestWhatIsWrongWithALoginIsSaidInWords(t *testing.T) {
 			if test.file != "" {
 				tokentest.WriteFile(t, dir, strings.ReplaceAll(test.file, "TOKEN_URL", e.URL))
 			}
-			_, err := s.Token(t.Context())
+			_, err := s.Token(t.Context(), audience)
 			require.Error(t, err)
 			for _, want := range test.want {
 				assert.ErrorContains(t, err, want)
@@ -252,7 +255,7 @@ func TestAnEndpointOutOfReachIsNotALoginProblem(t *testing.T) {
 	server.Close()
 	file := tokentest.WriteLogin(t, t.TempDir(), server.URL, tokentest.RefreshToken)
 	s := token.NewSource(token.Options{File: file, TokenURL: server.URL})
-	_, err := s.Token(t.Context())
+	_, err := s.Token(t.Context(), audience)
 	require.ErrorContains(t, err, "reach the token endpoint "+server.URL)
 	assert.ErrorContains(t, err, "check the network")
 	assert.Zero(t, e.Exchanges())
@@ -266,7 +269,7 @@ func TestALoginIsNotSentWhereItsEndpointPoints(t *testing.T) {
 		}
 	})
 	s, _ := newSource(t, e)
-	_, err := s.Token(t.Context())
+	_, err := s.Token(t.Context(), audience)
 	require.Error(t, err)
 	assert.Zero(t, elsewhere.Exchanges())
 }
@@ -285,7 +288,7 @@ func TestALoginIsSentOnlyToTheEndpointItBelongsTo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := tokentest.New(t)
 			file := tokentest.WriteFile(t, t.TempDir(), test.file)
-			_, err := token.NewSource(token.Options{File: file, TokenURL: e.URL}).Token(t.Context())
+			_, err := token.NewSource(token.Options{File: file, TokenURL: e.URL}).Token(t.Context(), audience)
 			var login *token.LoginError
 			require.ErrorAs(t, err, &login)
 			assert.ErrorContains(t, err, fmt.Sprintf("the login in %s belongs to the token endpoint %s, so that it was not sent to %s: set --token-url", file, test.belongs, e.URL))
@@ -298,13 +301,13 @@ func TestALoginIsSentOnlyToTheEndpointItBelongsTo(t *testing.T) {
 func TestALoginOfACloudOnThisMachineIsNotSentToGoogle(t *testing.T) {
 	e := tokentest.New(t)
 	file := tokentest.WriteLogin(t, t.TempDir(), e.URL, tokentest.RefreshToken)
-	_, err := token.NewSource(token.Options{File: file}).Token(t.Context())
+	_, err := token.NewSource(token.Options{File: file}).Token(t.Context(), audience)
 	assert.ErrorContains(t, err, "belongs to the token endpoint "+e.URL)
 }
 
 func TestALoginIsARegularFile(t *testing.T) {
 	for _, file := range []string{t.TempDir(), os.DevNull} {
-		_, err := token.NewSource(token.Options{File: file}).Token(t.Context())
+		_, err := token.NewSource(token.Options{File: file}).Token(t.Context(), audience)
 		var login *token.LoginError
 		require.ErrorAs(t, err, &login, file)
 		assert.ErrorContains(t, err, file+" is not a regular file")
@@ -320,11 +323,11 @@ func TestTheLoginIsWhereGcloudPutsIt(t *testing.T) {
 	dir := filepath.Join(home, ".config", "gcloud")
 	require.NoError(t, os.MkdirAll(dir, 0o700))
 	tokentest.WriteLogin(t, dir, e.URL, tokentest.RefreshToken)
-	_, err := token.NewSource(token.Options{TokenURL: e.URL}).Token(t.Context())
+	_, err := token.NewSource(token.Options{TokenURL: e.URL}).Token(t.Context(), audience)
 	require.NoError(t, err)
 
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", filepath.Join(home, "nothing.json"))
-	_, err = token.NewSource(token.Options{TokenURL: e.URL}).Token(t.Context())
+	_, err = token.NewSource(token.Options{TokenURL: e.URL}).Token(t.Context(), audience)
 	assert.ErrorContains(t, err, filepath.Join(home, "nothing.json"))
 }
 
@@ -341,7 +344,7 @@ func TestATokenIsNeverPrinted(t *testing.T) {
 	var tok token.Token
 	stderr = captureStderr(t, func() {
 		var err error
-		tok, err = s.Token(t.Context())
+		tok, err = s.Token(t.Context(), audience)
 		require.NoError(t, err)
 	})
 	encoded, err := json.Marshal(tok)
