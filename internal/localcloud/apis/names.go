@@ -23,6 +23,15 @@ func match(pattern, name string) ([]string, bool) {
 	return values, true
 }
 
+// locationOf is where a resource named projects/P/locations/L/… is, or "".
+func locationOf(name string) string {
+	segments := strings.SplitN(name, "/", 5)
+	if len(segments) < 4 || segments[2] != "locations" {
+		return ""
+	}
+	return segments[3]
+}
+
 // lastSegment is a resource's own id.
 func lastSegment(name string) string {
 	return name[strings.LastIndexByte(name, '/')+1:]

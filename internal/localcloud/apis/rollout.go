@@ -93,6 +93,9 @@ func (s *services) settle(found *service, r *rollout, uri string, err error) {
 	}
 	s.logger.Info("rollout ready", "service", next.GetName(), "revision", r.revision, "uri", uri)
 	next.Uri, next.Urls = uri, []string{uri}
+	if next.GetDefaultUriDisabled() {
+		next.Uri, next.Urls = "", nil
+	}
 	next.LatestReadyRevision = next.GetLatestCreatedRevision()
 	next.TrafficStatuses = trafficStatuses(next)
 	next.TerminalCondition = s.condition(conditionReady, runpb.Condition_CONDITION_SUCCEEDED, "")
@@ -185,6 +188,7 @@ func (s *services) newRevision(svc *runpb.Service, number int) *runpb.Revision {
 		MaxInstanceRequestConcurrency: t.GetMaxInstanceRequestConcurrency(), Timeout: t.GetTimeout(),
 		ServiceAccount: t.GetServiceAccount(), Containers: t.GetContainers(),
 		ExecutionEnvironment: t.GetExecutionEnvironment(), SessionAffinity: t.GetSessionAffinity(),
+		VpcAccess: t.GetVpcAccess(), EncryptionKey: t.GetEncryptionKey(),
 		Reconciling: true,
 		Conditions:  []*runpb.Condition{s.condition(conditionReady, runpb.Condition_CONDITION_RECONCILING, "")},
 	}

@@ -109,6 +109,40 @@ func TestAServiceReadsWholeWhenOnlyAnImageWasGiven(t *testing.T) {
 	assert.NotContains(t, got, "invokerIamDisabled", "empty fields are left out")
 }
 
+func TestEveryFieldOfAStackComesBackAsItWasGiven(t *testing.T) {
+	c, image := newReadyCloud(t)
+	got := c.deploy(t, `{"labels":{"client":"acme"},"annotations":{"team":"x"},"ingress":"INGRESS_TRAFFIC_INTERNAL_ONLY",
+		"binaryAuthorization":{"useDefault":true},"customAudiences":["https://mcp.acme.example"],
+		"scaling":{"scalingMode":"MANUAL","manualInstanceCount":0},
+		"template":{"labels":{"client":"acme"},"annotations":{"team":"x"},"sessionAffinity":true,
+			"executionEnvironment":"EXECUTION_ENVIRONMENT_GEN2",
+			"vpcAccess":{"networkInterfaces":[{"subnetwork":"inside","tags":["mcp"]}]},
+			"containers":[{"image":"`+image+`","resources":{"startupCpuBoost":true,"cpuIdle":true}}]}}`)
+	assert.Equal(t, map[string]any{"useDefault": true}, got["binaryAuthorization"])
+	assert.Equal(t, []any{"https://mcp.acme.example"}, got["customAudiences"])
+	assert.Equal(t, map[string]any{"scalingMode": "MANUAL", "manualInstanceCount": 0.0}, got["scaling"])
+	template := got["template"].(map[string]any)
+	assert.Equal(t, map[string]any{
+		"egress": "PRIVATE_RANGES_ONLY", "networkInterfaces": []any{map[string]any{"subnetwork": "inside", "tags": []any{"mcp"}}},
+	}, template["vpcAccess"], "private ranges alone, unless told")
+	assert.Equal(t, map[string]any{"team": "x"}, template["annotations"])
+	assert.Equal(t, "EXECUTION_ENVIRONMENT_GEN2", template["executionEnvironment"])
+	revision := c.must(t, http.MethodGet, "/v2/"+got["latestReadyRevision"].(string), "")
+	assert.Equal(t, template["vpcAccess"], revision["vpcAccess"])
+}
+
+func TestAServiceWithoutItsDefaultURLHasNone(t *testing.T) {
+	c, image := newReadyCloud(t)
+	c.deploy(t, portal(image))
+	body := func(disabled bool) string {
+		return fmt.Sprintf(`{"defaultUriDisabled":%t,"template":{"containers":[{"image":%q}]}}`, disabled, image)
+	}
+	hidden := c.succeeded(t, "v2", c.must(t, http.MethodPatch, servicePath, body(true)))
+	assert.NotContains(t, hidden, "uri")
+	assert.NotContains(t, hidden, "urls")
+	assert.Contains(t, c.succeeded(t, "v2", c.must(t, http.MethodPatch, servicePath, body(false))), "uri")
+}
+
 func TestAServicesOwnZeroMinimumIsDropped(t *testing.T) {
 	c, image := newReadyCloud(t)
 	got := c.deploy(t, `{"scaling":{"minInstanceCount":0},"template":{"containers":[{"image":"`+image+`"}]}}`)
@@ -386,6 +420,24 @@ func TestAServiceThatCannotBeIsRefusedWithEveryProblem(t *testing.T) {
 			[]string{"service.annotations", "service.labels"}},
 		{"traffic that does not add up", "", `{"traffic":[{"type":"TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST","percent":50}],"template":{"containers":[{"image":"` + image + `"}]}}`, []string{"service.traffic"}},
 		{"a count of instances without manual scaling", "", `{"scaling":{"manualInstanceCount":1},"template":{"containers":[{"image":"` + image + `"}]}}`, []string{"service.scaling.manual_instance_count"}},
+		{"an audience that is empty and one that is given twice", "", `{"customAudiences":["","a","a"],"template":{"containers":[{"image":"` + image + `"}]}}`,
+			[]string{"service.custom_audiences[0]", "service.custom_audiences[2]"}},
+		{"a key of another region", "", withTemplate(`"encryptionKey":"projects/acme-dev/locations/us-east1/keyRings/r/cryptoKeys/k"`), []string{"service.template.encryption_key"}},
+		{"a key that is none", "", withTemplate(`"encryptionKey":"k"`), []string{"service.template.encryption_key"}},
+		{"a network interface on nothing", "", withTemplate(`"vpcAccess":{"networkInterfaces":[{"tags":["web"]}]}`), []string{"service.template.vpc_access.network_interfaces[0]"}},
+		{"network interfaces that cannot be", "", withTemplate(`"vpcAccess":{"egress":7,"networkInterfaces":[{"network":"Not a network","subnetwork":"/","tags":["1"]},{"network":"b"}]}`),
+			[]string{"service.template.vpc_access.egress", "service.template.vpc_access.network_interfaces", "service.template.vpc_access.network_interfaces[0].network",
+				"service.template.vpc_access.network_interfaces[0].subnetwork", "service.template.vpc_access.network_interfaces[0].tags[0]"}},
+		{"egress to nowhere", "", withTemplate(`"vpcAccess":{"egress":"ALL_TRAFFIC"}`), []string{"service.template.vpc_access"}},
+		{"a connector beside a network interface", "", withTemplate(`"vpcAccess":{"connector":"c","networkInterfaces":[{"network":"n"}]}`),
+			[]string{"service.template.vpc_access", "service.template.vpc_access.connector"}},
+		{"a reason to break the glass and no glass", "", `{"binaryAuthorization":{"breakglassJustification":"night"},"template":{"containers":[{"image":"` + image + `"}]}}`,
+			[]string{"service.binary_authorization.breakglass_justification"}},
+		{"a boost of one container of two", "",
+			`{"template":{"containers":[{"image":"` + image + `","ports":[{}],"resources":{"startupCpuBoost":true}},{"image":"` + image + `"}]}}`,
+			[]string{"service.template.containers"}},
+		{"a processor that is always there with little memory", "", withContainer(`"resources":{"limits":{"memory":"256Mi"}}`), []string{"service.template.containers[0].resources.limits.memory"}},
+		{"a scaling mode that is none", "", `{"scaling":{"scalingMode":7},"template":{"containers":[{"image":"` + image + `"}]}}`, []string{"service.scaling.scaling_mode"}},
 		{"many problems at once", "X", `{"template":{"timeout":"9999s","maxInstanceRequestConcurrency":-1,"containers":[{"image":""}]}}`,
 			[]string{"service.template.containers[0].image", "service.template.max_instance_request_concurrency", "service.template.timeout", "service_id"}},
 	} {
@@ -429,11 +481,11 @@ func TestAServiceMayBeAsLargeAsCloudRunAllows(t *testing.T) {
 func TestWhatTheLocalCloudDoesNotHaveIsSaid(t *testing.T) {
 	c, image := newReadyCloud(t)
 	a := c.call(t, http.MethodPost, "/v2/"+parent+"/services?serviceId=portal",
-		`{"iapEnabled":true,"template":{"vpcAccess":{"connector":"x"},"containers":[{"image":"`+image+`"}]}}`)
+		`{"iapEnabled":true,"template":{"vpcAccess":{"connector":"projects/p/locations/l/connectors/c"},"containers":[{"image":"`+image+`"}]}}`)
 	problem, message := a.problem()
 	assert.Equal(t, http.StatusNotImplemented, a.code)
 	assert.Equal(t, "UNIMPLEMENTED", problem["status"])
-	assert.Equal(t, "the local cloud does not have service.iap_enabled, service.template.vpc_access; leave it unset here", message)
+	assert.Equal(t, "the local cloud does not have service.iap_enabled, service.template.vpc_access.connector; leave it unset here", message)
 }
 
 func TestAServiceRunsAsAnAccountThatExists(t *testing.T) {

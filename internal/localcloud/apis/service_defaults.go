@@ -60,6 +60,9 @@ func fillTemplate(t *runpb.RevisionTemplate, on project) {
 	if t.GetScaling().GetMaxInstanceCount() == 0 {
 		t.Scaling.MaxInstanceCount = max(defaultMaxInstances, t.GetScaling().GetMinInstanceCount())
 	}
+	if a := t.GetVpcAccess(); a != nil && a.GetEgress() == runpb.VpcAccess_VPC_EGRESS_UNSPECIFIED {
+		a.Egress = runpb.VpcAccess_PRIVATE_RANGES_ONLY
+	}
 	for _, c := range t.GetContainers() {
 		fillContainer(c, len(t.GetContainers()) == 1)
 	}

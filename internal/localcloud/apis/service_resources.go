@@ -22,6 +22,8 @@ const (
 	smallestGen2Memory  = 512 * mebibyte
 	largestMemory       = 32 << 10 * mebibyte
 	fractionalCPUMemory = 512 * mebibyte
+	// https://cloud.google.com/run/docs/configuring/billing-settings
+	smallestAlwaysOnMemory = 512 * mebibyte
 )
 
 // wholeCPUs are the numbers of processors there are, with the least memory that
@@ -55,6 +57,8 @@ func checkResources(v *violations, field string, t *runpb.RevisionTemplate, c *r
 	checkSize(v, field+".limits", t, limits, cpu, memory)
 	if cpu < wholeCPU {
 		checkFractionalCPU(v, field, t, c, memory)
+	} else if !c.GetResources().GetCpuIdle() && memory < smallestAlwaysOnMemory {
+		v.add(field+".limits.memory", "%q is too little for a processor that is always there; the least is 512Mi, or set cpu_idle", limits["memory"])
 	}
 }
 

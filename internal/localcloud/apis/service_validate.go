@@ -54,11 +54,14 @@ func checkService(v *violations, svc *runpb.Service) {
 	checkAnnotations(v, "service.annotations", svc.GetAnnotations())
 	checkScaling(v, svc.GetScaling())
 	checkTraffic(v, svc.GetTraffic())
+	checkAudiences(v, svc.GetCustomAudiences())
+	checkBinaryAuthorization(v, svc.GetBinaryAuthorization())
 	if svc.GetTemplate() == nil {
 		v.add("service.template", "A template is required")
 		return
 	}
 	checkTemplate(v, "service.template", lastSegment(svc.GetName()), svc.GetTemplate())
+	checkEncryptionKey(v, "service.template.encryption_key", locationOf(svc.GetName()), svc.GetTemplate().GetEncryptionKey())
 }
 
 func known(names map[int32]string, value int32) bool {
@@ -72,6 +75,9 @@ func checkScaling(v *violations, s *runpb.ServiceScaling) {
 	}
 	if s.GetMaxInstanceCount() < 0 {
 		v.add("service.scaling.max_instance_count", "%d is negative", s.GetMaxInstanceCount())
+	}
+	if !known(runpb.ServiceScaling_ScalingMode_name, int32(s.GetScalingMode())) {
+		v.add("service.scaling.scaling_mode", "%d is not a scaling mode", s.GetScalingMode())
 	}
 	manual := s.GetScalingMode() == runpb.ServiceScaling_MANUAL
 	if s != nil && s.ManualInstanceCount != nil && !manual {
@@ -120,7 +126,9 @@ func checkTemplate(v *violations, field, service string, t *runpb.RevisionTempla
 	if !known(runpb.ExecutionEnvironment_name, int32(t.GetExecutionEnvironment())) {
 		v.add(field+".execution_environment", "%d is not an execution environment", t.GetExecutionEnvironment())
 	}
+	checkVPCAccess(v, field+".vpc_access", t.GetVpcAccess())
 	checkContainers(v, field+".containers", t)
+	checkBoost(v, field+".containers", t.GetContainers())
 }
 
 func checkContainers(v *violations, field string, t *runpb.RevisionTemplate) {
@@ -270,17 +278,15 @@ func unservedBy(svc *runpb.Service) error {
 		name string
 		used bool
 	}{
-		{"service.binary_authorization", svc.GetBinaryAuthorization() != nil},
+		{"service.binary_authorization.policy", svc.GetBinaryAuthorization().GetPolicy() != ""},
 		{"service.build_config", svc.GetBuildConfig() != nil},
-		{"service.default_uri_disabled", svc.GetDefaultUriDisabled()},
 		{"service.iap_enabled", svc.GetIapEnabled()},
 		{"service.multi_region_settings", svc.GetMultiRegionSettings() != nil},
 		{"service.traffic to other than the latest revision", !onlyLatest(svc.GetTraffic())},
-		{"service.template.encryption_key", t.GetEncryptionKey() != ""},
 		{"service.template.node_selector", t.GetNodeSelector() != nil},
 		{"service.template.service_mesh", t.GetServiceMesh() != nil},
 		{"service.template.volumes", len(t.GetVolumes()) > 0},
-		{"service.template.vpc_access", t.GetVpcAccess() != nil},
+		{"service.template.vpc_access.connector", t.GetVpcAccess().GetConnector() != ""},
 	} {
 		if f.used {
 			found = append(found, f.name)

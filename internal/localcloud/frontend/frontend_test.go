@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/berth-mcp/berth/internal/localcloud/frontend"
@@ -302,6 +303,30 @@ func TestDeployingAServingRevisionAgainChangesTheServicesSettingsAlone(t *testin
 	assert.Equal(t, url, w.deploy(svc, "acme-00001-abc"))
 	assert.Equal(t, pid, get(t, url+"/", custom).seen(t).PID)
 	eventually(t, "a second instance", func() bool { return len(w.Instances(acme)) == 2 })
+}
+
+func TestAServiceThatIsNotForTheInternetIsNotFound(t *testing.T) {
+	w := newWorld(t, frontend.Options{})
+	svc := w.service(acme)
+	url := w.deploy(svc, "acme-00001-abc")
+	get(t, url+"/", w.as("ana@example.com")).seen(t)
+	for name, hide := range map[string]func(*runpb.Service){
+		"inside alone":           func(s *runpb.Service) { s.Ingress = runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_ONLY },
+		"behind a load balancer": func(s *runpb.Service) { s.Ingress = runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER },
+		"without a default URL":  func(s *runpb.Service) { s.DefaultUriDisabled = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			hidden := proto.CloneOf(svc)
+			hide(hidden)
+			w.deploy(hidden, "acme-00001-abc")
+			res := get(t, url+"/", w.as("ana@example.com"))
+			assert.Equal(t, http.StatusNotFound, res.StatusCode)
+			assert.Contains(t, res.body, "Error: Page not found")
+			assert.Equal(t, http.StatusNotFound, get(t, url+"/", nil).StatusCode, "nor does it say that a token would help")
+			w.deploy(svc, "acme-00001-abc")
+			get(t, url+"/", w.as("ana@example.com")).seen(t)
+		})
+	}
 }
 
 func TestRemoveLeavesNothingOfAServiceAndOthersAlone(t *testing.T) {

@@ -85,7 +85,8 @@ type exchange struct {
 func (x *exchange) serve() error {
 	s := x.service
 	x.w.Header().Set("Server", "Google Frontend")
-	if !s.addressed(x.r.Host) || x.r.URL.Path == reservedPath {
+	now, current := s.now()
+	if !s.addressed(x.r.Host) || x.r.URL.Path == reservedPath || now.hidden {
 		return errNotFound
 	}
 	header := x.r.Header.Clone()
@@ -94,7 +95,6 @@ func (x *exchange) serve() error {
 	x.w.Header().Set(cloudTraceHeader, x.trace)
 	describeClient(header, x.r.RemoteAddr)
 
-	now, current := s.now()
 	caller, err := s.admit(x.r.Context(), header, now)
 	if err != nil {
 		return err

@@ -72,15 +72,15 @@ func (r *revision) acquire(ctx context.Context, preferred string) (*worker, erro
 		r.mu.Unlock()
 		return nil, errRetired
 	}
+	if len(r.queue) >= maxQueue || r.max == 0 {
+		r.mu.Unlock()
+		return nil, errNoInstance
+	}
 	r.scale()
 	if w := r.choose(preferred); w != nil {
 		w.occupy()
 		r.mu.Unlock()
 		return w, nil
-	}
-	if len(r.queue) >= maxQueue || r.max == 0 {
-		r.mu.Unlock()
-		return nil, errNoInstance
 	}
 	t := &ticket{place: make(chan place, 1)}
 	r.queue = append(r.queue, t)
@@ -141,7 +141,7 @@ func (r *revision) configure(least, most int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.min, r.max = least, most
-	for _, w := range r.workers {
+	for _, w := range slices.Clone(r.workers) {
 		r.rest(w)
 	}
 	r.scale()
@@ -310,9 +310,14 @@ func (r *revision) failQueue(err error) {
 }
 
 // rest has an instance without requests stopped after the idle timeout, if
-// more than the least number are there then.
+// more than the least number are there then; at once, if there are more than
+// the most.
 func (r *revision) rest(w *worker) {
 	if w.active > 0 {
+		return
+	}
+	if len(r.workers) > r.max {
+		r.stop(w)
 		return
 	}
 	w.wake()

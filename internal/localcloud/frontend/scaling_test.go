@@ -13,6 +13,7 @@ import (
 	"cloud.google.com/go/run/apiv2/runpb"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/berth-mcp/berth/internal/localcloud/frontend"
 )
@@ -175,4 +176,21 @@ func TestAManualCountOfNoneServesNothing(t *testing.T) {
 	url := w.deploy(svc, "acme-00001-abc")
 	assert.Empty(t, w.Instances(acme))
 	assert.Equal(t, http.StatusTooManyRequests, get(t, url+"/", w.as("ana@example.com")).StatusCode)
+}
+
+func TestAManualCountOfNoneStopsWhatRuns(t *testing.T) {
+	w := newWorld(t, frontend.Options{})
+	svc := w.service(acme)
+	url := w.deploy(svc, "acme-00001-abc")
+	pid := get(t, url+"/", w.as("ana@example.com")).seen(t).PID
+
+	none := int32(0)
+	suspended := proto.CloneOf(svc)
+	suspended.Scaling = &runpb.ServiceScaling{ScalingMode: runpb.ServiceScaling_MANUAL, ManualInstanceCount: &none}
+	w.deploy(suspended, "acme-00001-abc")
+	assert.Equal(t, http.StatusTooManyRequests, get(t, url+"/", w.as("ana@example.com")).StatusCode)
+	eventually(t, "the instance is stopped, long before it would have idled", func() bool { return len(w.Instances(acme)) == 0 })
+
+	w.deploy(svc, "acme-00001-abc")
+	assert.NotEqual(t, pid, get(t, url+"/", w.as("ana@example.com")).seen(t).PID)
 }

@@ -34,6 +34,7 @@ type spec struct {
 // serves.
 type settings struct {
 	open      bool // IAM is not asked
+	hidden    bool // the address is not for callers from outside
 	audiences []string
 	min, max  int // instances
 }
@@ -80,7 +81,7 @@ func readSpec(svc *runpb.Service) (spec, error) {
 		refuse("template.containers[0].startup_probe.grpc", "the local cloud probes by TCP or HTTP: use one of these")
 	}
 	s := spec{
-		settings: settings{open: svc.GetInvokerIamDisabled(), audiences: svc.GetCustomAudiences()},
+		settings: settings{open: svc.GetInvokerIamDisabled(), hidden: hidden(svc), audiences: svc.GetCustomAudiences()},
 		template: template{
 			image: container.GetImage(),
 			instance: instance.Spec{
@@ -98,6 +99,15 @@ func readSpec(svc *runpb.Service) (spec, error) {
 	}
 	s.settings.min, s.settings.max = scaling(svc)
 	return s, errors.Join(problems...)
+}
+
+// hidden tells whether callers from the internet do not get to the service. To
+// Cloud Run that is whoever comes neither through the project's own network nor
+// through its load balancer, of which there is none here.
+func hidden(svc *runpb.Service) bool {
+	internal := svc.GetIngress() == runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_ONLY ||
+		svc.GetIngress() == runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER
+	return internal || svc.GetDefaultUriDisabled()
 }
 
 // scaling returns the least and the most instances. What the service says
