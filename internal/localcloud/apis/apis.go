@@ -13,6 +13,7 @@ import (
 	"cloud.google.com/go/iam/admin/apiv1/adminpb"
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"cloud.google.com/go/run/apiv2/runpb"
+	sm "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 	"cloud.google.com/go/serviceusage/apiv1/serviceusagepb"
 	"google.golang.org/grpc"
 )
@@ -73,6 +74,7 @@ type APIs struct {
 	accounts     *accounts
 	repositories *repositories
 	services     *services
+	secrets      *secrets
 }
 
 // New makes the APIs. They live until [APIs.Close].
@@ -100,6 +102,7 @@ func New(o Options) (*APIs, error) {
 	usage := newServiceUsage(projects, operations)
 	accounts := newAccounts(projects, policies, o.ServiceAccounts)
 	repositories := newRepositories(projects, operations, policies, clock, o.Logger)
+	secrets := newSecrets(projects, policies, clock)
 	access := &access{
 		authenticate: o.Authenticate, owners: lowerAll(o.Owners), projects: projects,
 		usage: usage, accounts: accounts, policies: policies, logger: o.Logger,
@@ -122,6 +125,7 @@ func New(o Options) (*APIs, error) {
 	runpb.RegisterRevisionsServer(server, &revisions{services: services})
 	adminpb.RegisterIAMServer(server, accounts)
 	artifactregistrypb.RegisterArtifactRegistryServer(server, repositories)
+	sm.RegisterSecretManagerServiceServer(server, secrets)
 	serviceusagepb.RegisterServiceUsageServer(server, usage)
 	longrunningpb.RegisterOperationsServer(server, operations)
 	handler, err := newHandler(server, access, &resourceManager{projects: projects, created: o.Now().UTC()})
@@ -130,7 +134,7 @@ func New(o Options) (*APIs, error) {
 	}
 	return &APIs{
 		handler: handler, registry: registry, tasks: tasks, usage: usage,
-		accounts: accounts, repositories: repositories, services: services,
+		accounts: accounts, repositories: repositories, services: services, secrets: secrets,
 	}, nil
 }
 
@@ -167,10 +171,11 @@ func (a *APIs) Invokers(service string) []string {
 func (a *APIs) EnabledServices(project string) []string { return a.usage.enabledIn(project) }
 
 // Inventory is the sorted full names of everything that exists besides enabled
-// APIs: services, service accounts, repositories, and the images in them.
+// APIs: services, service accounts, repositories and the images in them, secrets
+// and their versions.
 func (a *APIs) Inventory() []string {
 	return slices.Sorted(slices.Values(slices.Concat(
-		a.services.inventory(), a.accounts.inventory(), a.repositories.inventory(),
+		a.services.inventory(), a.accounts.inventory(), a.repositories.inventory(), a.secrets.inventory(),
 	)))
 }
 

@@ -18,6 +18,7 @@ import (
 // that are a body by themselves. Google's errors begin paths with them.
 var bodyFields = map[protoreflect.FullName]string{
 	"google.cloud.run.v2.Service":                         "service",
+	"google.cloud.secretmanager.v1.Secret":                "secret",
 	"google.devtools.artifactregistry.v1.Repository":      "repository",
 	"google.devtools.artifactregistry.v1.VPCSCConfig":     "vpcsc_config",
 	"google.devtools.artifactregistry.v1.ProjectSettings": "project_settings",

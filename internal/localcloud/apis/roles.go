@@ -52,6 +52,18 @@ var roles = map[string][]string{
 		"artifactregistry.repositories.downloadArtifacts", "artifactregistry.repositories.get",
 		"artifactregistry.repositories.list", "artifactregistry.repositories.uploadArtifacts",
 	},
+
+	"roles/secretmanager.admin":              {"secretmanager.*"},
+	"roles/secretmanager.secretAccessor":     {accessVersion},
+	"roles/secretmanager.secretVersionAdder": {"secretmanager.versions.add"},
+	"roles/secretmanager.secretVersionManager": {
+		"secretmanager.versions.add", "secretmanager.versions.destroy", "secretmanager.versions.disable",
+		"secretmanager.versions.enable", "secretmanager.versions.get", "secretmanager.versions.list",
+	},
+	"roles/secretmanager.viewer": {
+		"secretmanager.secrets.get", "secretmanager.secrets.getIamPolicy", "secretmanager.secrets.list",
+		"secretmanager.versions.get", "secretmanager.versions.list",
+	},
 }
 
 // reading and editing are what the basic roles hold, but for owner's.
@@ -62,6 +74,8 @@ var (
 		"iam.serviceAccounts.get", "iam.serviceAccounts.getIamPolicy", "iam.serviceAccounts.list",
 		"operations.get", "operations.list",
 		"run.revisions.get", "run.revisions.list", "run.services.get", "run.services.getIamPolicy", "run.services.list",
+		"secretmanager.secrets.get", "secretmanager.secrets.getIamPolicy", "secretmanager.secrets.list",
+		"secretmanager.versions.get", "secretmanager.versions.list",
 		"serviceusage.services.get", "serviceusage.services.list",
 	}
 	editing = []string{
@@ -70,6 +84,9 @@ var (
 		"iam.serviceAccounts.actAs", "iam.serviceAccounts.create", "iam.serviceAccounts.delete",
 		"iam.serviceAccounts.disable", "iam.serviceAccounts.enable", "iam.serviceAccounts.update",
 		"run.services.create", "run.services.delete", "run.services.update",
+		"secretmanager.secrets.create", "secretmanager.secrets.delete", "secretmanager.secrets.update",
+		"secretmanager.versions.add", "secretmanager.versions.destroy", "secretmanager.versions.disable",
+		"secretmanager.versions.enable",
 		"serviceusage.services.disable", "serviceusage.services.enable",
 	}
 )

@@ -4,6 +4,7 @@ import (
 	"cloud.google.com/go/artifactregistry/apiv1/artifactregistrypb"
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"cloud.google.com/go/run/apiv2/runpb"
+	sm "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 	"cloud.google.com/go/serviceusage/apiv1/serviceusagepb"
 )
 
@@ -13,6 +14,7 @@ const (
 	runAPI      = "run.googleapis.com"
 	iamAPI      = "iam.googleapis.com"
 	registryAPI = "artifactregistry.googleapis.com"
+	secretsAPI  = "secretmanager.googleapis.com"
 )
 
 // rule is what it takes to call a method.
@@ -22,8 +24,9 @@ type rule struct {
 	field      string // of the request, naming the resource
 }
 
-// Permissions that are asked for elsewhere than in the rules.
+// Permissions that are asked for elsewhere than in the rules, or there too.
 const (
+	accessVersion     = "secretmanager.versions.access"
 	actAs             = "iam.serviceAccounts.actAs"
 	downloadArtifacts = "artifactregistry.repositories.downloadArtifacts"
 	uploadArtifacts   = "artifactregistry.repositories.uploadArtifacts"
@@ -65,6 +68,22 @@ var rules = map[string]rule{
 	artifactregistrypb.ArtifactRegistry_GetIamPolicy_FullMethodName:       {registryAPI, "artifactregistry.repositories.getIamPolicy", "resource"},
 	artifactregistrypb.ArtifactRegistry_SetIamPolicy_FullMethodName:       {registryAPI, "artifactregistry.repositories.setIamPolicy", "resource"},
 	artifactregistrypb.ArtifactRegistry_TestIamPermissions_FullMethodName: {registryAPI, "", "resource"},
+
+	sm.SecretManagerService_CreateSecret_FullMethodName:         {secretsAPI, "secretmanager.secrets.create", "parent"},
+	sm.SecretManagerService_GetSecret_FullMethodName:            {secretsAPI, "secretmanager.secrets.get", "name"},
+	sm.SecretManagerService_ListSecrets_FullMethodName:          {secretsAPI, "secretmanager.secrets.list", "parent"},
+	sm.SecretManagerService_UpdateSecret_FullMethodName:         {secretsAPI, "secretmanager.secrets.update", "secret.name"},
+	sm.SecretManagerService_DeleteSecret_FullMethodName:         {secretsAPI, "secretmanager.secrets.delete", "name"},
+	sm.SecretManagerService_AddSecretVersion_FullMethodName:     {secretsAPI, "secretmanager.versions.add", "parent"},
+	sm.SecretManagerService_GetSecretVersion_FullMethodName:     {secretsAPI, "secretmanager.versions.get", "name"},
+	sm.SecretManagerService_ListSecretVersions_FullMethodName:   {secretsAPI, "secretmanager.versions.list", "parent"},
+	sm.SecretManagerService_AccessSecretVersion_FullMethodName:  {secretsAPI, accessVersion, "name"},
+	sm.SecretManagerService_EnableSecretVersion_FullMethodName:  {secretsAPI, "secretmanager.versions.enable", "name"},
+	sm.SecretManagerService_DisableSecretVersion_FullMethodName: {secretsAPI, "secretmanager.versions.disable", "name"},
+	sm.SecretManagerService_DestroySecretVersion_FullMethodName: {secretsAPI, "secretmanager.versions.destroy", "name"},
+	sm.SecretManagerService_GetIamPolicy_FullMethodName:         {secretsAPI, "secretmanager.secrets.getIamPolicy", "resource"},
+	sm.SecretManagerService_SetIamPolicy_FullMethodName:         {secretsAPI, "secretmanager.secrets.setIamPolicy", "resource"},
+	sm.SecretManagerService_TestIamPermissions_FullMethodName:   {secretsAPI, "", "resource"},
 
 	serviceusagepb.ServiceUsage_EnableService_FullMethodName:       {"", "serviceusage.services.enable", "name"},
 	serviceusagepb.ServiceUsage_DisableService_FullMethodName:      {"", "serviceusage.services.disable", "name"},
