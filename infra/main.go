@@ -6,4 +6,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
+//go:generate go test -run TestWhatIsGeneratedIsCurrent -update .
+
 func main() { pulumi.Run(client.Stack) }

@@ -9,29 +9,6 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-type declared struct {
-	Type        string
-	Default     any
-	Description string
-}
-
-func TestPulumiYamlDeclaresEveryKeyAsTheProgramReadsIt(t *testing.T) {
-	content, err := os.ReadFile("../../Pulumi.yaml")
-	require.NoError(t, err)
-	var project struct{ Config map[string]declared }
-	require.NoError(t, yaml.Unmarshal(content, &project))
-
-	want := map[string]declared{}
-	for _, k := range Keys {
-		value := k.Default
-		if list, ok := value.([]string); ok {
-			value = anys(list)
-		}
-		want["berth:"+k.Name] = declared{Type: k.Type, Default: value, Description: k.Description}
-	}
-	assert.Equal(t, want, project.Config)
-}
-
 func TestThePulumiDevStackShowsEveryKey(t *testing.T) {
 	content, err := os.ReadFile("../../Pulumi.dev.yaml")
 	require.NoError(t, err)
@@ -41,12 +18,4 @@ func TestThePulumiDevStackShowsEveryKey(t *testing.T) {
 	for _, k := range Keys {
 		assert.Contains(t, stack.Config, "berth:"+k.Name)
 	}
-}
-
-func anys(list []string) []any {
-	out := []any{}
-	for _, s := range list {
-		out = append(out, s)
-	}
-	return out
 }

@@ -24,7 +24,14 @@ type Key struct {
 	Type        string // Pulumi's: string, integer, boolean, array (of strings, or of objects) or object
 	Default     any    // string, int, bool, []string, []any or map[string]any
 	Description string
+	// Fields are an object's own settings, for the reference. Entries says that
+	// the object holds many such, each under a name of the operator's choice.
+	Fields  []Key
+	Entries bool
 }
+
+// namespace is that of all settings.
+const namespace = "berth:"
 
 // Reader reads settings and collects what is wrong with them.
 type Reader struct {
@@ -34,9 +41,10 @@ type Reader struct {
 	problems []error
 }
 
-// NewReader reads the settings of a stack that has these keys.
+// NewReader reads the settings of a stack that has these keys. What else is set in
+// the namespace is a problem at once: a misspelt setting would do nothing, unseen.
 func NewReader(ctx *pulumi.Context, keys []Key) *Reader {
-	return &Reader{ctx: ctx, berth: config.New(ctx, "berth"), keys: keys}
+	return &Reader{ctx: ctx, berth: config.New(ctx, "berth"), keys: keys, problems: unknown(ctx, keys)}
 }
 
 // Text gives a setting of type string.
@@ -106,8 +114,10 @@ func (r *Reader) Err() error {
 }
 
 // shown is a value as an error may show it.
-func (r *Reader) shown(key string, raw any) any {
-	if r.ctx.IsConfigSecret("berth:" + key) {
+func (r *Reader) shown(key string, raw any) any { return shown(r.ctx, key, raw) }
+
+func shown(ctx *pulumi.Context, key string, raw any) any {
+	if ctx.IsConfigSecret(namespace + key) {
 		return "[secret]"
 	}
 	return raw
@@ -124,7 +134,7 @@ func (r *Reader) defaultOf(key string) any {
 // the person wrote them, and what to do.
 func Problem(key string, value any, format string, args ...any) error {
 	if !strings.Contains(key, ":") {
-		key = "berth:" + key
+		key = namespace + key
 	}
 	return fmt.Errorf("  %s: %q %s", key, fmt.Sprint(value), fmt.Sprintf(format, args...))
 }

@@ -1,6 +1,8 @@
 package setting
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
@@ -133,4 +135,41 @@ func TestAnUnknownNameGetsTheNearestOrAll(t *testing.T) {
 	assert.Equal(t, "did you mean concurrency?", Instead("concurency", known))
 	assert.Equal(t, "did you mean cpu?", Instead("CPU", known))
 	assert.Equal(t, "there are: concurrency, cpu, memory", Instead("frobnicate", known))
+}
+
+func TestASettingThatIsNoneIsReportedWithTheNearest(t *testing.T) {
+	t.Setenv(pulumi.EnvConfig, `{"berth:nmae":"x","berth:on":"true","gcp:nobodys":"business"}`)
+	err := reading(t, map[string]string{"berth:nmae": "x", "berth:On": "true"}, nil, func(*Reader) {})
+	require.ErrorContains(t, err, `berth:nmae: "x" is no setting of such a stack; did you mean name?`)
+	assert.NotContains(t, err.Error(), "nobodys")
+}
+
+func TestWithoutPulumisEnvironmentTheStacksFileNamesTheSettings(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.acme.yaml"), []byte("config:\n  berth:nam: x\n  gcp:project: p\n"), 0o600))
+	t.Setenv(pulumi.EnvConfig, "")
+	err := pulumi.RunErr(func(ctx *pulumi.Context) error { return NewReader(ctx, keys).Err() },
+		pulumi.WithMocks("berth", "acme", none{}), func(info *pulumi.RunInfo) { info.RootDirectory = dir })
+	require.ErrorContains(t, err, "did you mean name?")
+	assert.NotContains(t, err.Error(), "project")
+}
+
+func TestTheReferenceFollowsTheTable(t *testing.T) {
+	assert.Equal(t, "| key | type | default | |\n|---|---|---|---|\n"+
+		"| `berth:size` | integer | `3` | how \\| many |\n"+
+		"| `berth:stores.NAME` | object |  | many |\n"+
+		"| `berth:stores.NAME.days` | integer | `7` | kept |\n",
+		Reference([]Key{
+			{Name: "size", Type: "integer", Default: 3, Description: "how | many"},
+			{Name: "stores", Type: "object", Default: map[string]any{}, Description: "many", Entries: true,
+				Fields: []Key{{Name: "days", Type: "integer", Default: 7, Description: "kept"}}},
+		}))
+}
+
+func TestBetweenKeepsWhatIsAround(t *testing.T) {
+	got, err := Between("a\nBEGIN\nold\nEND\nb\n", "BEGIN", "END", "new\n")
+	require.NoError(t, err)
+	assert.Equal(t, "a\nBEGIN\nnew\nEND\nb\n", got)
+	_, err = Between("a\n", "BEGIN", "END", "new\n")
+	assert.ErrorContains(t, err, "BEGIN")
 }
