@@ -39,20 +39,25 @@ type harness struct {
 // start runs a relay for targets of the form CLIENT=URL.
 func start(t *testing.T, targets ...string) *harness {
 	t.Helper()
+	return startWith(t, Options{Targets: parse(t, targets...)}, nil)
+}
+
+// startWith runs a relay with these options and a login; prepare, if set, sees it first.
+func startWith(t *testing.T, o Options, prepare func(*Relay)) *harness {
+	t.Helper()
 	h := &harness{endpoint: tokentest.New(t), dir: t.TempDir(), log: &safeBuffer{}}
-	parsed, err := ParseTargets(targets)
-	require.NoError(t, err)
-	log := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	h.Relay, err = New(Options{
-		Targets: parsed,
-		Tokens: token.NewSource(token.Options{
-			File:     tokentest.WriteLogin(t, h.dir, h.endpoint.URL, tokentest.RefreshToken),
-			TokenURL: h.endpoint.URL,
-			Logger:   log,
-		}),
-		Logger: log,
+	o.Logger = slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	o.Tokens = token.NewSource(token.Options{
+		File:     tokentest.WriteLogin(t, h.dir, h.endpoint.URL, tokentest.RefreshToken),
+		TokenURL: h.endpoint.URL,
+		Logger:   o.Logger,
 	})
+	var err error
+	h.Relay, err = New(o)
 	require.NoError(t, err)
+	if prepare != nil {
+		prepare(h.Relay)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- h.Serve(ctx) }()

@@ -39,10 +39,19 @@ func (rt route) toLocal(ref string) (string, error) {
 	return ref, nil
 }
 
+// resolve is where a reference that toLocal accepts leads at the target.
+func (rt route) resolve(ref string) *url.URL {
+	u, err := rt.url.Parse(strings.TrimSpace(ref))
+	if err != nil {
+		return rt.url
+	}
+	return u
+}
+
 // inside is the local form of a reference that points into the target.
 func (rt route) inside(ref *url.URL) (here string, inside bool) {
 	u := rt.url.ResolveReference(ref)
-	base := rt.target.base
+	base := rt.backend.base
 	// The scheme is left out of account: behind a TLS front end servers take themselves
 	// for http. The way back is to the configured origin in any case.
 	if (u.Scheme != "https" && u.Scheme != "http") || u.User != nil || canonicalHost(u) != base.Host {

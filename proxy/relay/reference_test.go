@@ -20,7 +20,11 @@ func testRoute(t *testing.T, path string) route {
 	}
 	targets, err := ParseTargets(args)
 	require.NoError(t, err)
-	rt, found := (&Relay{targets: targets, port: 3030}).routeFor(httptest.NewRequest(http.MethodGet, "http://localhost:3030"+path, nil))
+	var all clients
+	for _, target := range targets {
+		all = append(all, &backend{Target: target})
+	}
+	rt, found := (&Relay{port: 3030}).routeFor(all, httptest.NewRequest(http.MethodGet, "http://localhost:3030"+path, nil))
 	require.True(t, found)
 	return rt
 }

@@ -14,10 +14,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/berth-mcp/berth/proxy/address"
-	"github.com/berth-mcp/berth/proxy/token"
 )
 
 const (
@@ -29,26 +28,10 @@ const (
 	// stops. With the 2024-11-05 transport the answers to its calls come on it.
 	streamGrace = time.Second
 
-	headerTimeout   = 10 * time.Second
-	idleTimeout     = 2 * time.Minute
-	maxHeaderBytes  = 64 << 10 // Cloud Run takes no more
-	dialTimeout     = 10 * time.Second
-	keepAlive       = 30 * time.Second
-	pingAfter       = 30 * time.Second // of silence on an HTTP/2 connection
-	pingTimeout     = 15 * time.Second // then it is given up: a laptop has slept, or moved
-	idlePerUpstream = 64
+	headerTimeout  = 10 * time.Second
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 64 << 10 // Cloud Run takes no more
 )
-
-// A TokenSource gives the developer's ID token; [token.Source] is one. Both methods are
-// called by many requests at once.
-type TokenSource interface {
-	// Token returns a token that is good for now, and for the audience if the login can
-	// choose that.
-	Token(ctx context.Context, audience string) (token.Token, error)
-	// Renew returns another token than the refused one, or that itself if none can be had.
-	// It may be asked again if the platform refuses that other one, too.
-	Renew(ctx context.Context, audience string, refused token.Token) (token.Token, error)
-}
 
 // Options configure a [Relay].
 type Options struct {
@@ -58,13 +41,20 @@ type Options struct {
 	Targets []Target
 	// Tokens is where tokens come from. Required.
 	Tokens TokenSource
+	// SSE, if set, is given the requests to a client's /sse, where the 2024-11-05 transport
+	// is served, with the client's part of local paths ("/CLIENT" or ""). It reports whether
+	// it has answered; if not, the request is relayed.
+	SSE func(w http.ResponseWriter, r *http.Request, t Target, prefix string) bool
 	// Logger gets a line for each request (debug) and each failure (warning). Nil: none.
 	Logger *slog.Logger
 }
 
 // A Relay is a listening proxy.
 type Relay struct {
-	targets   []Target
+	reload    sync.Mutex
+	clients   atomic.Pointer[clients]
+	local     *http.ServeMux
+	sse       func(w http.ResponseWriter, r *http.Request, t Target, prefix string) bool
 	sender    *Sender
 	log       *slog.Logger
 	server    *http.Server
@@ -89,12 +79,15 @@ func New(o Options) (*Relay, error) {
 		return nil, err
 	}
 	s := &Relay{
-		targets:   o.Targets,
+		local:     http.NewServeMux(),
+		sse:       o.SSE,
 		sender:    NewSender(o.Tokens),
 		log:       o.Logger,
 		listeners: listeners,
 		port:      port,
 	}
+	s.clients.Store(&clients{})
+	s.SetTargets(o.Targets)
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.server = &http.Server{
 		Handler: s,
@@ -106,22 +99,6 @@ func New(o Options) (*Relay, error) {
 		ErrorLog:                     slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
 	}
 	return s, nil
-}
-
-// newTransport waits for a response as long as the platform does, and leaves bodies as
-// they are.
-func newTransport() *http.Transport {
-	return &http.Transport{
-		Proxy:                  address.Proxy,
-		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext,
-		TLSHandshakeTimeout:    dialTimeout,
-		ForceAttemptHTTP2:      true,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
-		DisableCompression:     true,
-		MaxIdleConnsPerHost:    idlePerUpstream,
-		IdleConnTimeout:        idleTimeout,
-		MaxResponseHeaderBytes: 1 << 20,
-	}
 }
 
 // Port is the one that is listened on.

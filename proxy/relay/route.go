@@ -8,40 +8,38 @@ import (
 
 // A route is where one request goes.
 type route struct {
-	target Target
-	prefix string   // of local paths: "/CLIENT", or "" where the name was left out
-	url    *url.URL // at the target
-	local  *url.URL // as the client has it
-	port   int      // of this proxy
+	backend *backend
+	prefix  string   // of local paths: "/CLIENT", or "" where the name was left out
+	url     *url.URL // at the target
+	local   *url.URL // as the client has it
+	port    int      // of this proxy
 }
 
 // routeFor finds the target of a request: /CLIENT/anything, or with one client also
 // /anything.
-func (s *Relay) routeFor(r *http.Request) (route, bool) {
+func (s *Relay) routeFor(all clients, r *http.Request) (route, bool) {
 	path := r.URL.EscapedPath()
 	if !strings.HasPrefix(path, "/") { // OPTIONS *, CONNECT host:port
 		return route{}, false
 	}
 	first, _, _ := strings.Cut(path[1:], "/")
-	for _, t := range s.targets {
-		if t.Name == first {
-			return s.newRoute(t, "/"+first, r), true
-		}
+	if u := all.named(first); u != nil {
+		return s.newRoute(u, "/"+first, r), true
 	}
-	if len(s.targets) == 1 {
-		return s.newRoute(s.targets[0], "", r), true
+	if len(all) == 1 {
+		return s.newRoute(all[0], "", r), true
 	}
 	return route{}, false
 }
 
-func (s *Relay) newRoute(t Target, prefix string, r *http.Request) route {
+func (s *Relay) newRoute(up *backend, prefix string, r *http.Request) route {
 	local := *r.URL
 	local.Scheme, local.Host = "http", r.Host
-	u := *t.base
+	u := *up.base
 	// A name needs no escapes, so that it is the same length in both forms of the path.
-	u.Path = t.base.Path + strings.TrimPrefix(local.Path, prefix)
-	u.RawPath = t.base.Path + strings.TrimPrefix(local.EscapedPath(), prefix)
+	u.Path = up.base.Path + strings.TrimPrefix(local.Path, prefix)
+	u.RawPath = up.base.Path + strings.TrimPrefix(local.EscapedPath(), prefix)
 	u.RawQuery = local.RawQuery
 	u.ForceQuery = local.ForceQuery
-	return route{target: t, prefix: prefix, url: &u, local: &local, port: s.port}
+	return route{backend: up, prefix: prefix, url: &u, local: &local, port: s.port}
 }

@@ -5,22 +5,77 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"net"
 	"net/http"
 	"net/url"
+	"sync"
+	"time"
 
+	"github.com/berth-mcp/berth/proxy/address"
 	"github.com/berth-mcp/berth/proxy/token"
 )
+
+const (
+	dialTimeout     = 10 * time.Second
+	keepAlive       = 30 * time.Second
+	pingAfter       = 30 * time.Second // of silence on an HTTP/2 connection
+	pingTimeout     = 15 * time.Second // then it is given up: a laptop has slept, or moved
+	idlePerUpstream = 64
+)
+
+// A TokenSource gives the developer's ID token; [token.Source] is one. Both methods are
+// called by many requests at once.
+type TokenSource interface {
+	// Token returns a token that is good for now, and for the audience if the login can
+	// choose that.
+	Token(ctx context.Context, audience string) (token.Token, error)
+	// Renew returns another token than the refused one, or that itself if none can be had.
+	// It may be asked again if the platform refuses that other one, too.
+	Renew(ctx context.Context, audience string, refused token.Token) (token.Token, error)
+}
 
 // A Sender sends requests to the servers of clients, signed with the developer's token. It
 // is the only place where a token leaves.
 type Sender struct {
 	tokens    TokenSource
 	transport *http.Transport
+
+	mu       sync.Mutex
+	sessions map[string]*sessions // of each target that was sent to, by its URL
 }
 
 // NewSender returns a Sender with connections of its own.
 func NewSender(tokens TokenSource) *Sender {
-	return &Sender{tokens: tokens, transport: newTransport()}
+	return &Sender{tokens: tokens, transport: newTransport(), sessions: map[string]*sessions{}}
+}
+
+// newTransport waits for a response as long as the platform does, and leaves bodies as
+// they are.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  address.Proxy,
+		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext,
+		TLSHandshakeTimeout:    dialTimeout,
+		ForceAttemptHTTP2:      true,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    idlePerUpstream,
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: 1 << 20,
+	}
+}
+
+// sessionsOf returns what is known of the MCP sessions with a target.
+func (s *Sender) sessionsOf(t Target) *sessions {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := s.sessions[t.URL()]
+	if known == nil {
+		known = newSessions()
+		s.sessions[t.URL()] = known
+	}
+	return known
 }
 
 // Close closes the connections that no request uses.
@@ -35,14 +90,33 @@ const maxTokens = 3
 // context's end. It does not follow redirects. The caller closes the response's body.
 //
 // The URL is one of the target's own. Of the headers, those that concern one connection,
-// or this machine alone, stay behind.
+// or this machine alone, stay behind. A request within an MCP session takes the cookies
+// that lead to the session's instance.
 func (s *Sender) Send(ctx context.Context, t Target, method string, u *url.URL, header http.Header, body []byte) (*http.Response, *Fault) {
-	audience := t.audience()
+	sessions, session := s.sessionsOf(t), sessionKey(header, u)
+	resp, f := s.exchange(ctx, outgoing{target: t, method: method, url: u, header: outbound(header, sessions.cookie(session)), body: body})
+	if f == nil {
+		sessions.answered(session, method, header, resp)
+	}
+	return resp, f
+}
+
+// outbound are the headers that leave this machine.
+func outbound(header http.Header, cookie string) http.Header {
+	out := endToEnd(header, notUpstream)
+	if cookie != "" {
+		out.Set("Cookie", cookie)
+	}
+	return out
+}
+
+// exchange asks for tokens and sends the request with them.
+func (s *Sender) exchange(ctx context.Context, out outgoing) (*http.Response, *Fault) {
+	t, audience := out.target, out.target.audience()
 	tok, err := s.tokens.Token(ctx, audience)
 	if err != nil {
 		return nil, noLogin(t, err)
 	}
-	out := outgoing{target: t, method: method, url: u, header: endToEnd(header, notUpstream), body: body}
 	resp, f := s.once(ctx, out, tok)
 	for sent := 1; sent < maxTokens && f == nil && refusedByPlatform(resp); sent++ {
 		renewed, err := s.tokens.Renew(ctx, audience, tok)
@@ -85,7 +159,7 @@ func (s *Sender) once(ctx context.Context, o outgoing, tok token.Token) (*http.R
 	if err != nil {
 		return nil, unreachable(o.target, err)
 	}
-	r.Header = o.header.Clone()
+	maps.Copy(r.Header, o.header)
 	r.Header.Set(tokenHeader, tok.Bearer())
 	resp, err := s.transport.RoundTrip(r)
 	if err != nil {

@@ -13,7 +13,7 @@ func TestASenderSendsToTheTargetsOwnOriginAlone(t *testing.T) {
 	asked := make(chan string, 1)
 	server := upstream(t, func(_ http.ResponseWriter, r *http.Request) { asked <- r.URL.Path + " " + r.Header.Get(tokenHeader) })
 	h := start(t, "acme="+server.URL+"/portal/mcp")
-	target := h.targets[0]
+	target := h.Snapshot()[0].Target
 
 	resp, f := h.sender.Send(t.Context(), target, http.MethodPost, target.Endpoint("/mcp"), nil, []byte("{}"))
 	require.Nil(t, f)

@@ -1,0 +1,59 @@
+package relay
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A backend is a target and what is known of it while the proxy runs.
+type backend struct {
+	Target
+	stats    *stats
+	sessions *sessions
+}
+
+// clients are all upstreams at one time, in the order in which they were configured.
+type clients []*backend
+
+func (c clients) named(name string) *backend {
+	for _, u := range c {
+		if u.Name == name {
+			return u
+		}
+	}
+	return nil
+}
+
+// whereToGo tells a person where an editor may connect to.
+func (c clients) whereToGo() string {
+	if len(c) == 0 {
+		return "nothing is here, as no client is configured: add one with its URL"
+	}
+	var paths []string
+	for _, u := range c {
+		paths = append(paths, "/"+u.Name+"/mcp")
+	}
+	return fmt.Sprintf("nothing is here; the paths are %s", strings.Join(paths, ", "))
+}
+
+// SetTargets replaces the targets, whose names must differ, with effect on requests from
+// now on. Those under way, streams among them, go on to their end wherever they lead. A
+// client keeps its figures, and with the same URL also its sessions.
+func (s *Relay) SetTargets(targets []Target) {
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	after := s.clientsOf(targets, *s.clients.Load())
+	s.clients.Store(&after)
+}
+
+// clientsOf continues those that were there before.
+func (s *Relay) clientsOf(targets []Target, before clients) clients {
+	after := make(clients, len(targets))
+	for i, t := range targets {
+		after[i] = &backend{Target: t, stats: &stats{}, sessions: s.sender.sessionsOf(t)}
+		if old := before.named(t.Name); old != nil {
+			after[i].stats = old.stats
+		}
+	}
+	return after
+}

@@ -1,0 +1,73 @@
+package relay
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// ServeHTTP lets in what comes from this machine, and answers it with the proxy's own
+// pages or with what the client's server says.
+func (s *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !fromThisMachine(r) {
+		s.log.Warn("refused a request that may be a web page's", "host", r.Host, "origin", r.Header.Get("Origin"))
+		http.Error(w, "only programs on this computer may use berth-proxy, by the name localhost", http.StatusForbidden)
+		return
+	}
+	if s.isLocal(r) {
+		s.local.ServeHTTP(w, r)
+		return
+	}
+	all := *s.clients.Load()
+	rt, found := s.routeFor(all, r)
+	if !found || asksForOAuth(strings.TrimPrefix(r.URL.Path, rt.prefix)) {
+		http.Error(w, all.whereToGo(), http.StatusNotFound)
+		return
+	}
+	// No client of MCP navigates. A page of one client's server, opened in a browser, would
+	// be of one origin with all clients, and could call them as the developer.
+	if r.Header.Get("Sec-Fetch-Mode") == "navigate" {
+		http.Error(w, "this is the address of an MCP server, for an editor and not for a browser", http.StatusForbidden)
+		return
+	}
+	if s.sse != nil && strings.TrimPrefix(r.URL.Path, rt.prefix) == "/sse" && s.sse(w, r, rt.backend.Target, rt.prefix) {
+		return
+	}
+	start := time.Now()
+	status, err := s.forward(w, r, rt)
+	// The query is left out: in it is the name of a session.
+	s.log.Debug("request", "client", rt.backend.Name, "method", r.Method, "path", r.URL.Path, "status", status,
+		"duration", time.Since(start), "error", err)
+	if err != nil {
+		// What the client has so far must not look like the whole.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// Handle has the proxy itself answer requests of a pattern, in the form that
+// [http.ServeMux] takes, behind the guard that keeps other machines and web pages out. It
+// must be called before [Relay.Serve]. It panics at a pattern that could be a path of some
+// client: its first segment must be no name that a client can have, and no wildcard.
+//
+// A GET that accepts an event stream is an MCP client's and always goes to its server:
+// with one client, "GET /{$}" is where such a client may connect to.
+func (s *Relay) Handle(pattern string, handler http.Handler) {
+	if !ownPattern.MatchString(pattern) || checkName(ownPattern.FindStringSubmatch(pattern)[1]) == nil {
+		panic(fmt.Sprintf("relay: the pattern %q may be a path of a client", pattern))
+	}
+	s.local.Handle(pattern, handler)
+}
+
+// ownPattern is an optional method, and the root alone or a first segment without wildcard.
+var ownPattern = regexp.MustCompile(`^(?:[A-Z]+ )?/(?:\{\$\}|([^/{}]+)(?:/[^{}]*)?)$`)
+
+// isLocal reports whether a request is for the proxy itself.
+func (s *Relay) isLocal(r *http.Request) bool {
+	if !strings.HasPrefix(r.URL.Path, "/") || mayBeginWithEndpoint(r) {
+		return false
+	}
+	_, pattern := s.local.Handler(r)
+	return pattern != ""
+}
