@@ -246,6 +246,7 @@ func (c *Cloud) ProviderConfig() map[string]string {
 		"gcp:resourceManagerCustomEndpoint":  c.apiURL + "/",
 		"gcp:serviceUsageCustomEndpoint":     c.apiURL + "/",
 		"gcp:artifactRegistryCustomEndpoint": c.apiURL + "/v1/",
+		"gcp:secretManagerCustomEndpoint":    c.apiURL + "/v1/",
 	}
 }
 

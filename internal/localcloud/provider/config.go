@@ -32,6 +32,7 @@ const (
 	resourceManagerEndpoint   setting = "resourceManagerCustomEndpoint"
 	serviceUsageEndpoint      setting = "serviceUsageCustomEndpoint"
 	artifactRegistryEndpoint  setting = "artifactRegistryCustomEndpoint"
+	secretManagerEndpoint     setting = "secretManagerCustomEndpoint"
 	endpointSuffix                    = "CustomEndpoint"
 )
 
@@ -40,6 +41,7 @@ const (
 var endpoints = map[setting]string{
 	runEndpoint:              "/v2/",
 	artifactRegistryEndpoint: "/v1/",
+	secretManagerEndpoint:    "/v1/",
 	iamEndpoint:              "/",
 	resourceManagerEndpoint:  "/",
 	serviceUsageEndpoint:     "/",

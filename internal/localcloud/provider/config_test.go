@@ -25,6 +25,7 @@ func loopbackConfig(change ...any) map[string]any {
 		"cloudRunV2CustomEndpoint":       "http://127.0.0.1:9/v2/",
 		"artifactRegistryCustomEndpoint": "http://127.0.0.1:9/v1/",
 		"iamCustomEndpoint":              "http://127.0.0.1:9/",
+		"secretManagerCustomEndpoint":    "http://127.0.0.1:9/v1/",
 		"resourceManagerCustomEndpoint":  "http://[::1]:9/",
 		"serviceUsageCustomEndpoint":     "http://localhost:9/",
 	}
@@ -94,7 +95,7 @@ func TestCheckConfig(t *testing.T) {
 		"everything is told at once": {
 			config: map[string]any{"projekt": "p"},
 			want: []string{"accessToken", "artifactRegistryCustomEndpoint", "cloudRunV2CustomEndpoint", "iamCustomEndpoint",
-				"projekt", "resourceManagerCustomEndpoint", "serviceUsageCustomEndpoint"},
+				"projekt", "resourceManagerCustomEndpoint", "secretManagerCustomEndpoint", "serviceUsageCustomEndpoint"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

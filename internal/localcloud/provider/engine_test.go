@@ -58,8 +58,12 @@ func connect(t *testing.T, s *Server) *engine {
 // attach is an engine whose provider is configured for the cloud.
 func attach(t *testing.T, cloud *fakeCloud, changes ...map[string]any) *engine {
 	t.Helper()
+	return configured(t, cloud.config(), changes...)
+}
+
+func configured(t *testing.T, config map[string]any, changes ...map[string]any) *engine {
+	t.Helper()
 	e := connect(t, serve(t))
-	config := cloud.config()
 	for _, change := range changes {
 		for k, v := range change {
 			config[k] = v

@@ -63,17 +63,21 @@ func newFakeCloud(t *testing.T) *fakeCloud {
 	return f
 }
 
-func (f *fakeCloud) config() map[string]any {
+func (f *fakeCloud) config() map[string]any { return configOf(f.URL) }
+
+// configOf is the provider's configuration for a cloud at a URL.
+func configOf(url string) map[string]any {
 	return map[string]any{
 		"project":                        "p1",
 		"region":                         "europe-west1",
 		"accessToken":                    "local-token",
 		"skipRegionValidation":           "true",
-		"cloudRunV2CustomEndpoint":       f.URL + "/v2/",
-		"artifactRegistryCustomEndpoint": f.URL + "/v1/",
-		"iamCustomEndpoint":              f.URL + "/",
-		"resourceManagerCustomEndpoint":  f.URL + "/",
-		"serviceUsageCustomEndpoint":     f.URL + "/",
+		"cloudRunV2CustomEndpoint":       url + "/v2/",
+		"artifactRegistryCustomEndpoint": url + "/v1/",
+		"iamCustomEndpoint":              url + "/",
+		"secretManagerCustomEndpoint":    url + "/v1/",
+		"resourceManagerCustomEndpoint":  url + "/",
+		"serviceUsageCustomEndpoint":     url + "/",
 	}
 }
 

@@ -78,25 +78,21 @@ func (b *iamBindingAPI) parse(id string) (resource.PropertyMap, error) {
 // binding is one entry of a policy, as JSON.
 type binding = map[string]any
 
-func (b *iamBindingAPI) create(ctx context.Context, c *client, _ *resourceType, props resource.PropertyMap) error {
-	return b.modify(ctx, c, props, func(others []any) []any {
-		if len(membersOf(props)) == 0 {
-			return others // the API has no binding without members
-		}
-		mine := binding{"role": text(props, "role"), "members": membersOf(props)}
-		if condition := objectAt(props, "condition"); len(condition) > 0 {
-			mine["condition"] = condition.Mappable()
-		}
-		return append(others, mine)
-	})
+func (b *iamBindingAPI) create(ctx context.Context, c *client, _ *resourceType, props resource.PropertyMap) (string, error) {
+	id, err := b.id(props)
+	if err != nil {
+		return "", err
+	}
+	return id, b.modify(ctx, c, props, func([]string) []string { return membersOf(props) })
 }
 
 func (b *iamBindingAPI) update(ctx context.Context, c *client, t *resourceType, props resource.PropertyMap, _ []string) error {
-	return b.create(ctx, c, t, props)
+	_, err := b.create(ctx, c, t, props)
+	return err
 }
 
 func (b *iamBindingAPI) delete(ctx context.Context, c *client, _ *resourceType, state resource.PropertyMap) error {
-	return b.modify(ctx, c, state, func(others []any) []any { return others })
+	return b.modify(ctx, c, state, func([]string) []string { return nil })
 }
 
 // read gives the members as they are. A policy without the binding has it with
@@ -106,26 +102,39 @@ func (b *iamBindingAPI) read(ctx context.Context, c *client, _ *resourceType, pr
 	if err != nil {
 		return nil, err
 	}
-	object := map[string]any{"etag": policy["etag"], "members": []any{}}
-	for _, entry := range bindingsOf(policy) {
-		if !grants(entry, props) {
-			continue
-		}
-		members, _ := entry["members"].([]any)
-		object["members"] = append(object["members"].([]any), members...)
-		if entry["condition"] != nil {
-			object["condition"] = entry["condition"]
-		}
+	members, condition := granted(policy, props)
+	object := map[string]any{"etag": policy["etag"], "members": anys(members)}
+	if condition != nil {
+		object["condition"] = condition
 	}
 	return object, nil
 }
 
-// modify rewrites the policy with the other bindings as write makes them,
-// starting over when someone else wrote in between.
-func (b *iamBindingAPI) modify(ctx context.Context, c *client, props resource.PropertyMap, write func(others []any) []any) error {
+// granted gives the members that a policy has for the role and condition of
+// props, and the condition as the policy has it.
+func granted(policy map[string]any, props resource.PropertyMap) (members []string, condition any) {
+	for _, entry := range bindingsOf(policy) {
+		if !grants(entry, props) {
+			continue
+		}
+		list, _ := entry["members"].([]any)
+		for _, member := range list {
+			members = append(members, fmt.Sprint(member))
+		}
+		if entry["condition"] != nil {
+			condition = entry["condition"]
+		}
+	}
+	return members, condition
+}
+
+// modify rewrites the policy with the members that change makes of those who
+// have the role under the condition, starting over when someone else wrote in
+// between.
+func (b *iamBindingAPI) modify(ctx context.Context, c *client, props resource.PropertyMap, change func(have []string) []string) error {
 	pause := pollFirst
 	for attempt := 1; ; attempt++ {
-		err := b.tryModify(ctx, c, props, write)
+		err := b.tryModify(ctx, c, props, change)
 		if !hasCode(err, http.StatusConflict) {
 			return err
 		}
@@ -139,18 +148,28 @@ func (b *iamBindingAPI) modify(ctx context.Context, c *client, props resource.Pr
 	}
 }
 
-func (b *iamBindingAPI) tryModify(ctx context.Context, c *client, props resource.PropertyMap, write func([]any) []any) error {
+func (b *iamBindingAPI) tryModify(ctx context.Context, c *client, props resource.PropertyMap, change func([]string) []string) error {
 	policy, err := b.policy(ctx, c, props)
 	if err != nil {
 		return err
 	}
-	others := []any{}
+	bindings := []any{}
 	for _, entry := range bindingsOf(policy) {
 		if !grants(entry, props) {
-			others = append(others, entry)
+			bindings = append(bindings, entry)
 		}
 	}
-	bindings := write(others)
+	have, condition := granted(policy, props)
+	if members := change(have); len(members) > 0 { // the API has no binding without members
+		mine := binding{"role": text(props, "role"), "members": members}
+		if asked := objectAt(props, "condition"); len(asked) > 0 && condition == nil {
+			condition = asked.Mappable()
+		}
+		if condition != nil {
+			mine["condition"] = condition
+		}
+		bindings = append(bindings, mine)
+	}
 	policy["bindings"] = bindings
 	if slices.ContainsFunc(bindings, func(e any) bool { return e.(binding)["condition"] != nil }) {
 		policy["version"] = conditionVersion
@@ -215,6 +234,14 @@ func sameCondition(a, b map[string]any) bool {
 	return true
 }
 
+func anys(texts []string) []any {
+	list := make([]any, len(texts))
+	for i, text := range texts {
+		list[i] = text
+	}
+	return list
+}
+
 func membersOf(props resource.PropertyMap) []string {
 	members := []string{}
 	if v := props["members"]; v.IsArray() {
@@ -227,24 +254,3 @@ func membersOf(props resource.PropertyMap) []string {
 	slices.Sort(members)
 	return slices.Compact(members)
 }
-
-// memberPattern is all that the plugin asks of a member before it plans.
-var memberPattern = regexp.MustCompile(`^(allUsers|allAuthenticatedUsers|[^:]+:.+)$`)
-
-// bindingTraits are those of every ...IamBinding, with those of its place.
-func bindingTraits(place traits) traits {
-	all := traits{
-		"role":      {place: inPath, replace: true, match: regexp.MustCompile(`(^|/)roles/.+`), says: "expected roles/NAME or projects/PROJECT/roles/NAME"},
-		"condition": {replace: true},
-		"etag":      {outputOnly: true},
-		"members":   {required: true, set: true},
-		"members[]": {same: sameMember, match: memberPattern, says: "expected TYPE:VALUE, such as group:developers@example.com"},
-	}
-	for path, t := range place {
-		all[path] = t
-	}
-	return all
-}
-
-// sameMember: e-mail addresses and domains have no case.
-func sameMember(a, b string) bool { return strings.EqualFold(a, b) }

@@ -116,11 +116,7 @@ func (s *Server) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*pul
 		return &pulumirpc.CreateResponse{Properties: planned}, err
 	}
 	props := t.desired(inputs, resource.PropertyMap{}, c.settings)
-	id, err := t.api.id(props)
-	if err != nil {
-		return nil, status.Errorf(codes.InvalidArgument, "creating %s: %v", t.token, err)
-	}
-	made := t.api.create(ctx, c, t, props)
+	id, made := t.api.create(ctx, c, t, props)
 	if made != nil && !isHalfDone(made) {
 		return nil, creating(t, req.GetUrn(), id, made)
 	}

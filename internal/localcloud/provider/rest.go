@@ -90,14 +90,18 @@ func (r *restAPI) self(c *client, props resource.PropertyMap) (string, error) {
 	return c.url(r.endpoint, r.version+path), err
 }
 
-func (r *restAPI) create(ctx context.Context, c *client, t *resourceType, props resource.PropertyMap) error {
+func (r *restAPI) create(ctx context.Context, c *client, t *resourceType, props resource.PropertyMap) (string, error) {
+	id, err := r.id(props)
+	if err != nil {
+		return "", err
+	}
 	body, err := t.body(props)
 	if err != nil {
-		return err
+		return id, err
 	}
 	path, err := expand(r.collection, props, url.PathEscape)
 	if err != nil {
-		return err
+		return id, err
 	}
 	var payload any = body
 	if r.newBody != nil {
@@ -105,12 +109,12 @@ func (r *restAPI) create(ctx context.Context, c *client, t *resourceType, props 
 	}
 	answer, err := c.call(ctx, http.MethodPost, c.url(r.endpoint, r.version+path), payload)
 	if hasCode(err, http.StatusConflict) && isTrue(props, r.ignoreExisting) {
-		return nil
+		return id, nil
 	}
 	if err != nil || !r.longCreate {
-		return err
+		return id, err
 	}
-	return c.await(ctx, c.url(r.endpoint, r.version), answer)
+	return id, c.await(ctx, c.url(r.endpoint, r.version), answer)
 }
 
 func (r *restAPI) read(ctx context.Context, c *client, _ *resourceType, props resource.PropertyMap) (map[string]any, error) {

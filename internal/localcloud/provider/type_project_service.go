@@ -47,12 +47,16 @@ func (projectServiceAPI) url(c *client, props resource.PropertyMap, suffix strin
 	return c.url(serviceUsageEndpoint, "v1/projects/"+url.PathEscape(text(props, "project"))+"/services"+suffix)
 }
 
-func (a projectServiceAPI) create(ctx context.Context, c *client, _ *resourceType, props resource.PropertyMap) error {
+func (a projectServiceAPI) create(ctx context.Context, c *client, _ *resourceType, props resource.PropertyMap) (string, error) {
+	id, err := a.id(props)
+	if err != nil {
+		return "", err
+	}
 	operation, err := c.call(ctx, http.MethodPost, a.url(c, props, "/"+text(props, "service")+":enable"), map[string]any{})
 	if err != nil {
-		return err
+		return id, err
 	}
-	return c.await(ctx, c.url(serviceUsageEndpoint, "v1/"), operation)
+	return id, c.await(ctx, c.url(serviceUsageEndpoint, "v1/"), operation)
 }
 
 // read looks the API up in the list, as the plugin does, page by page.

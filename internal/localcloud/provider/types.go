@@ -42,12 +42,14 @@ type resourceType struct {
 // api does to the cloud what the engine asks for. Properties are complete and
 // known: validated inputs, with what the API had filled in before.
 type api interface {
-	// id of the resource with these properties.
+	// id of the resource with these properties, once it exists.
 	id(props resource.PropertyMap) (string, error)
 	// parse splits an id, also in the forms that `pulumi import` takes, into
 	// the properties that it is made of.
 	parse(id string) (resource.PropertyMap, error)
-	create(ctx context.Context, c *client, t *resourceType, props resource.PropertyMap) error
+	// create gives the id of the new resource; beside an error, that which it
+	// would have had, if that is known.
+	create(ctx context.Context, c *client, t *resourceType, props resource.PropertyMap) (id string, err error)
 	// read gives the API's object; a resource that is gone is an *apiError
 	// with code 404.
 	read(ctx context.Context, c *client, t *resourceType, props resource.PropertyMap) (map[string]any, error)
@@ -66,6 +68,10 @@ var resourceTypes = sync.OnceValue(func() map[string]*resourceType {
 		repositoryType(),
 		runServiceType(),
 		runServiceIAMBindingType(),
+		secretType(),
+		secretVersionType(),
+		secretIAMBindingType(),
+		secretIAMMemberType(),
 	} {
 		types[t.token] = t
 	}

@@ -17,9 +17,11 @@ import (
 	"github.com/berth-mcp/berth/internal/localcloud/engine"
 	"github.com/berth-mcp/berth/internal/localcloud/sandbox"
 	"github.com/berth-mcp/berth/internal/pulumicli"
+	"github.com/pulumi/pulumi-gcp/sdk/v8/go/gcp/projects"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/require"
 )
 
@@ -111,6 +113,29 @@ func Config(cloud *localcloud.Cloud, changes map[string]any) map[string]any {
 // directory and name changes the configuration.
 func Stack(t *testing.T, cloud *localcloud.Cloud, dir, name string, changes map[string]any) auto.Stack {
 	t.Helper()
+	return stack(t, cloud, dir, name, changes, client.Stack)
+}
+
+// Program prepares a stack with a program of the test's own, and the least
+// configuration; calling it again for the same directory changes the program.
+// The APIs that it names are enabled before the program declares anything.
+func Program(t *testing.T, cloud *localcloud.Cloud, dir string, apis []string, program func(ctx *pulumi.Context, enabled pulumi.ResourceOption) error) auto.Stack {
+	t.Helper()
+	return stack(t, cloud, dir, "program", nil, func(ctx *pulumi.Context) error {
+		var enabled []pulumi.Resource
+		for _, name := range apis {
+			api, err := projects.NewService(ctx, name, &projects.ServiceArgs{Service: pulumi.String(name), DisableOnDestroy: pulumi.Bool(false)})
+			if err != nil {
+				return err
+			}
+			enabled = append(enabled, api)
+		}
+		return program(ctx, pulumi.DependsOn(enabled))
+	})
+}
+
+func stack(t *testing.T, cloud *localcloud.Cloud, dir, name string, changes map[string]any, program pulumi.RunFunc) auto.Stack {
+	t.Helper()
 	stack, err := engine.New(t.Context(), engine.Options{
 		Pulumi:  Pulumi,
 		Cloud:   cloud,
@@ -118,7 +143,7 @@ func Stack(t *testing.T, cloud *localcloud.Cloud, dir, name string, changes map[
 		Project: filepath.Join(Root, "Pulumi.yaml"),
 		Stack:   name,
 		Config:  Config(cloud, changes),
-		Program: client.Stack,
+		Program: program,
 	})
 	require.NoError(t, err)
 	return stack
