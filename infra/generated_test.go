@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/berth-mcp/berth/infra/client"
+	"github.com/berth-mcp/berth/infra/project"
 	"github.com/berth-mcp/berth/infra/setting"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -24,12 +25,16 @@ var generated = map[string]struct{ file, begin, end, text string }{
 		"../docs/operate.md", "<!-- config reference: begin -->", "<!-- config reference: end -->",
 		setting.Reference(client.Keys),
 	},
+	"the documentation explains every setting of a project stack": {
+		"../docs/operate.md", "<!-- project reference: begin -->", "<!-- project reference: end -->",
+		setting.Reference(project.Keys),
+	},
 }
 
 // allKeys are the settings of every kind of stack, each once.
 func allKeys() []setting.Key {
 	var keys []setting.Key
-	for _, k := range slices.Concat(client.Keys) {
+	for _, k := range slices.Concat(client.Keys, project.Keys) {
 		if !slices.ContainsFunc(keys, func(other setting.Key) bool { return other.Name == k.Name }) {
 			keys = append(keys, k)
 		}

@@ -5,6 +5,7 @@ import "github.com/berth-mcp/berth/infra/setting"
 // Keys are all settings of a client stack, in the order in which a person
 // would think of them.
 var Keys = []setting.Key{
+	setting.Kind,
 	{Name: "client", Type: "string", Default: "", Description: "Name of the client company's server: a-z, 0-9 and hyphens, at most 24 characters. Empty means the stack's name."},
 	{Name: "developers", Type: "array", Default: []string{}, Description: "Who may call the server: group:ADDRESS (best), user:ADDRESS, serviceAccount:ADDRESS or domain:DOMAIN. Nobody else can. Required."},
 	{Name: "build", Type: "string", Default: "./server", Description: "Go main package to build the server from: a directory relative to the project, or an import path."},

@@ -18,8 +18,11 @@ func Reference(keys []Key) string {
 func rows(b *strings.Builder, prefix string, keys []Key) {
 	for _, k := range keys {
 		name := prefix + k.Name
-		if k.Entries {
+		switch {
+		case k.Entries:
 			name += ".NAME"
+		case k.Type == "array" && k.Fields != nil:
+			name += "[]"
 		}
 		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", name, k.Type, shownDefault(k.Default), strings.ReplaceAll(k.Description, "|", "\\|"))
 		rows(b, name+".", k.Fields)
@@ -44,7 +47,11 @@ func Declaration(keys []Key) string {
 	for _, k := range keys {
 		fmt.Fprintf(&b, "  berth:%s:\n    type: %s\n", k.Name, k.Type)
 		if k.Type == "array" {
-			b.WriteString("    items:\n      type: string\n")
+			items := "string"
+			if k.Fields != nil {
+				items = "object"
+			}
+			fmt.Fprintf(&b, "    items:\n      type: %s\n", items)
 		}
 		byDefault := asJSON(k.Default) // JSON is YAML
 		if k.Type == "object" {

@@ -30,6 +30,17 @@ type Key struct {
 	Entries bool
 }
 
+// Kind is the setting that says which program a stack runs. Every table has it.
+var Kind = Key{
+	Name: "kind", Type: "string", Default: "client",
+	Description: "What the stack is: client, one client's server; or project, what all clients in a Google Cloud project share.",
+}
+
+// KindOf gives the stack's kind, as it is written.
+func KindOf(ctx *pulumi.Context) string {
+	return (&Reader{berth: config.New(ctx, "berth"), keys: []Key{Kind}}).Text(Kind.Name)
+}
+
 // namespace is that of all settings.
 const namespace = "berth:"
 

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"go.yaml.in/yaml/v3"
 )
@@ -19,18 +21,50 @@ func unknown(ctx *pulumi.Context, keys []Key) []error {
 	if err != nil {
 		return []error{err}
 	}
+	declared, err := declarations(ctx)
+	if err != nil {
+		return []error{err}
+	}
 	var known []string
 	for _, k := range keys {
 		known = append(known, k.Name)
 	}
 	var found []error
 	for _, name := range set {
-		if !slices.Contains(known, name) {
-			value, _ := ctx.GetConfig(namespace + name)
+		value, _ := ctx.GetConfig(namespace + name)
+		of, another := declared[namespace+name]
+		switch {
+		case slices.Contains(known, name) || another && isDefault(value, of.Default):
+		case another:
+			found = append(found, Problem(name, shown(ctx, name, value), "is a setting of another kind of stack; remove it (pulumi config rm %s%s), or change berth:kind", namespace, name))
+		default:
 			found = append(found, Problem(name, shown(ctx, name, value), "is no setting of such a stack; %s", Instead(name, known)))
 		}
 	}
 	return found
+}
+
+// declarations are what Pulumi.yaml declares. Pulumi passes their defaults to every
+// stack, whatever its kind.
+func declarations(ctx *pulumi.Context) (map[string]workspace.ProjectConfigType, error) {
+	path := filepath.Join(ctx.RootDirectory(), "Pulumi.yaml")
+	project, err := workspace.LoadProject(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil // a program that is its own project
+	}
+	if err != nil {
+		return nil, fmt.Errorf("  reading %s: %w", path, err)
+	}
+	return project.Config, nil
+}
+
+func isDefault(raw string, byDefault any) bool {
+	if text, ok := byDefault.(string); ok {
+		return raw == text
+	}
+	given, err := parse(raw)
+	want, _ := parse(asJSON(byDefault)) // just encoded
+	return err == nil && reflect.DeepEqual(given, want)
 }
 
 // names are the names that are set in the namespace "berth", sorted. Pulumi's context
