@@ -30,6 +30,8 @@ type Fault struct {
 	Code    int // of the JSON-RPC error
 	Status  int // of the HTTP response, where that is what the client will see
 	Message string
+
+	broke bool // the connection, before there was an answer
 }
 
 // Statuses for clients that see nothing but the status. None is 401 or 403, at which a
@@ -42,51 +44,51 @@ const (
 )
 
 func noLogin(t Target, err error) *Fault {
-	return &Fault{CodeNoLogin, statusNoToken, fmt.Sprintf("cannot sign in to %s: %v", t.Name, err)}
+	return &Fault{Code: CodeNoLogin, Status: statusNoToken, Message: fmt.Sprintf("cannot sign in to %s: %v", t.Name, err)}
 }
 
 func wrongToken(t Target, err error) *Fault {
-	return &Fault{CodeWrongToken, statusNoToken, fmt.Sprintf("cannot sign in to %s: %v", t.Name, err)}
+	return &Fault{Code: CodeWrongToken, Status: statusNoToken, Message: fmt.Sprintf("cannot sign in to %s: %v", t.Name, err)}
 }
 
 func tooLarge(t Target) *Fault {
-	return &Fault{CodeTooLarge, http.StatusRequestEntityTooLarge,
-		fmt.Sprintf("the request to %s is larger than %d MiB, which is what Cloud Run takes: send less at once", t.Name, maxBody>>20)}
+	return &Fault{Code: CodeTooLarge, Status: http.StatusRequestEntityTooLarge,
+		Message: fmt.Sprintf("the request to %s is larger than %d MiB, which is what Cloud Run takes: send less at once", t.Name, maxBody>>20)}
 }
 
 // compressed is the fault for a stream in which an endpoint would not be seen.
 func compressed(t Target) *Fault {
-	return &Fault{CodeUnavailable, statusRefused,
-		fmt.Sprintf("the server of %s sends a compressed event stream, which it was asked not to: tell the people who run it", t.Name)}
+	return &Fault{Code: CodeUnavailable, Status: statusRefused,
+		Message: fmt.Sprintf("the server of %s sends a compressed event stream, which it was asked not to: tell the people who run it", t.Name)}
 }
 
 func unreachable(t Target, err error) *Fault {
 	var dial *net.OpError
 	if errors.As(err, &dial) && dial.Op == "dial" {
-		return &Fault{CodeUnreachable, statusUnreachable,
-			fmt.Sprintf("cannot reach %s at %s (%v): check the network and the URL", t.Name, t.URL(), err)}
+		return &Fault{Code: CodeUnreachable, Status: statusUnreachable,
+			Message: fmt.Sprintf("cannot reach %s at %s (%v): check the network and the URL", t.Name, t.URL(), err)}
 	}
-	return &Fault{CodeUnreachable, statusUnreachable,
-		fmt.Sprintf("the connection to %s at %s broke before there was an answer (%v): try again", t.Name, t.URL(), err)}
+	return &Fault{Code: CodeUnreachable, Status: statusUnreachable, broke: true,
+		Message: fmt.Sprintf("the connection to %s at %s broke before there was an answer (%v): try again", t.Name, t.URL(), err)}
 }
 
 // byPlatform is the fault for an answer that fromPlatform.
 func byPlatform(t Target, tok token.Token, status int) *Fault {
 	switch status {
 	case http.StatusUnauthorized:
-		return &Fault{CodeNotAccepted, statusRefused,
-			fmt.Sprintf("Cloud Run does not accept the login of %s for %s: run `gcloud auth application-default login`, then try again",
+		return &Fault{Code: CodeNotAccepted, Status: statusRefused,
+			Message: fmt.Sprintf("Cloud Run does not accept the login of %s for %s: run `gcloud auth application-default login`, then try again",
 				tok.Account(), t.Name)}
 	case http.StatusForbidden:
-		return &Fault{CodeNoAccess, statusRefused,
-			fmt.Sprintf("%s may not use %s: ask the people who run it to add you to its developers, which takes some minutes to take effect; if that is the wrong account, run `gcloud auth application-default login` with the right one",
+		return &Fault{Code: CodeNoAccess, Status: statusRefused,
+			Message: fmt.Sprintf("%s may not use %s: ask the people who run it to add you to its developers, which takes some minutes to take effect; if that is the wrong account, run `gcloud auth application-default login` with the right one",
 				tok.Account(), t.Name)}
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return &Fault{CodeUnavailable, status,
-			fmt.Sprintf("the server of %s cannot answer now (%d %s): try again in a minute", t.Name, status, http.StatusText(status))}
+		return &Fault{Code: CodeUnavailable, Status: status,
+			Message: fmt.Sprintf("the server of %s cannot answer now (%d %s): try again in a minute", t.Name, status, http.StatusText(status))}
 	}
-	return &Fault{CodeUnavailable, status,
-		fmt.Sprintf("the server of %s failed (%d %s): try again, and tell the people who run it if it stays so", t.Name, status, http.StatusText(status))}
+	return &Fault{Code: CodeUnavailable, Status: status,
+		Message: fmt.Sprintf("the server of %s failed (%d %s): try again, and tell the people who run it if it stays so", t.Name, status, http.StatusText(status))}
 }
 
 // answer writes the fault in the way that its reader will show to a person.
@@ -157,31 +159,4 @@ func (f *Fault) reply(body []byte) []byte {
 		return nil // an id that does not encode did not decode
 	}
 	return reply.Bytes()
-}
-
-// callIDs returns the ids of the calls in a request body, as they are written there:
-// messages with a method and an id, alone or in a batch.
-func callIDs(body []byte) (ids []json.RawMessage, batch bool) {
-	type message struct {
-		ID     json.RawMessage `json:"id"`
-		Method string          `json:"method"`
-	}
-	var messages []message
-	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '[' {
-		batch = true
-		if json.Unmarshal(body, &messages) != nil {
-			return nil, true
-		}
-	} else {
-		messages = make([]message, 1)
-		if json.Unmarshal(body, &messages[0]) != nil {
-			return nil, false
-		}
-	}
-	for _, m := range messages {
-		if m.Method != "" && len(m.ID) > 0 && string(m.ID) != "null" {
-			ids = append(ids, m.ID)
-		}
-	}
-	return ids, batch
 }

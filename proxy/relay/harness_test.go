@@ -55,6 +55,7 @@ func startWith(t *testing.T, o Options, prepare func(*Relay)) *harness {
 	var err error
 	h.Relay, err = New(o)
 	require.NoError(t, err)
+	h.sender.firstPause = time.Millisecond
 	if prepare != nil {
 		prepare(h.Relay)
 	}

@@ -2,9 +2,10 @@
 // only this machine's programs in, and passes their requests on to the servers of the
 // configured clients with the developer's ID token. Streams pass as they come.
 //
-// It passes MCP messages without knowing what they mean: all it ever reads of one is the
-// id to answer to when the platform in front of a server, and not the server itself, has
-// refused it. It does not know how a token is had.
+// It passes MCP messages without knowing what they mean: all it ever reads of one, when
+// the platform in front of a server and not the server itself has refused it, is the id to
+// answer to, and the method, which says whether it may be sent again. It does not know how
+// a token is had.
 package relay
 
 import (

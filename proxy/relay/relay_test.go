@@ -243,7 +243,7 @@ func TestAPlatformsAnswerBecomesASentence(t *testing.T) {
 	}{
 		"no valid token":  {401, CodeNotAccepted, 502, 2, []string{"ada@example.com", "acme", "gcloud auth application-default login"}},
 		"no access":       {403, CodeNoAccess, 502, 2, []string{"ada@example.com may not use acme", "ask the people who run it"}},
-		"too many":        {429, CodeUnavailable, 429, 1, []string{"acme cannot answer now (429 Too Many Requests)", "try again"}},
+		"too many":        {429, CodeUnavailable, 429, maxTries, []string{"acme cannot answer now (429 Too Many Requests)", "try again"}},
 		"no instance":     {503, CodeUnavailable, 503, 1, []string{"acme cannot answer now (503 Service Unavailable)"}},
 		"a failed server": {500, CodeUnavailable, 500, 1, []string{"acme failed (500 Internal Server Error)"}},
 	} {

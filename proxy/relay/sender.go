@@ -41,13 +41,15 @@ type Sender struct {
 	tokens    TokenSource
 	transport *http.Transport
 
+	firstPause time.Duration // before a request is sent again
+
 	mu       sync.Mutex
 	sessions map[string]*sessions // of each target that was sent to, by its URL
 }
 
 // NewSender returns a Sender with connections of its own.
 func NewSender(tokens TokenSource) *Sender {
-	return &Sender{tokens: tokens, transport: newTransport(), sessions: map[string]*sessions{}}
+	return &Sender{tokens: tokens, transport: newTransport(), firstPause: firstPause, sessions: map[string]*sessions{}}
 }
 
 // newTransport waits for a response as long as the platform does, and leaves bodies as
@@ -86,8 +88,11 @@ func (s *Sender) Close() { s.transport.CloseIdleConnections() }
 const maxTokens = 3
 
 // Send sends a request with a token, and again with another one as long as the platform
-// refuses it and there is another. What the platform, and not the server, answers is a fault; so is the
-// context's end. It does not follow redirects. The caller closes the response's body.
+// refuses it and there is another. It sends it again, for half a minute, while there is no
+// instance that takes it, or if it may safely arrive twice and the platform fails or the
+// connection breaks. What the platform, and not the server, answers in the end is a fault;
+// so is the context's end. It does not follow redirects. The caller closes the response's
+// body.
 //
 // The URL is one of the target's own. Of the headers, those that concern one connection,
 // or this machine alone, stay behind. A request within an MCP session takes the cookies
@@ -110,12 +115,29 @@ func outbound(header http.Header, cookie string) http.Header {
 	return out
 }
 
-// exchange asks for tokens and sends the request with them.
+// exchange sends a request, and again while what keeps it from its server may pass.
 func (s *Sender) exchange(ctx context.Context, out outgoing) (*http.Response, *Fault) {
+	pauses := newPauses(s.firstPause)
+	for {
+		resp, tok, f := s.admit(ctx, out)
+		if out.worthRepeating(resp, f) && pauses.wait(ctx, resp) {
+			discard(resp)
+			continue
+		}
+		if f == nil && fromPlatform(resp) {
+			discard(resp)
+			return nil, byPlatform(out.target, tok, resp.StatusCode)
+		}
+		return resp, f
+	}
+}
+
+// admit sends a request with a token, and with another as long as the platform refuses it.
+func (s *Sender) admit(ctx context.Context, out outgoing) (*http.Response, token.Token, *Fault) {
 	t, audience := out.target, out.target.audience()
 	tok, err := s.tokens.Token(ctx, audience)
 	if err != nil {
-		return nil, noLogin(t, err)
+		return nil, tok, noLogin(t, err)
 	}
 	resp, f := s.once(ctx, out, tok)
 	for sent := 1; sent < maxTokens && f == nil && refusedByPlatform(resp); sent++ {
@@ -123,7 +145,7 @@ func (s *Sender) exchange(ctx context.Context, out outgoing) (*http.Response, *F
 		var login *token.LoginError
 		if errors.As(err, &login) {
 			discard(resp)
-			return nil, noLogin(t, err)
+			return nil, tok, noLogin(t, err)
 		}
 		if err != nil || renewed == tok {
 			break
@@ -132,11 +154,7 @@ func (s *Sender) exchange(ctx context.Context, out outgoing) (*http.Response, *F
 		tok = renewed
 		resp, f = s.once(ctx, out, tok)
 	}
-	if f == nil && fromPlatform(resp) {
-		discard(resp)
-		return nil, byPlatform(t, tok, resp.StatusCode)
-	}
-	return resp, f
+	return resp, tok, f
 }
 
 // An outgoing request can be sent more than once.
@@ -168,8 +186,11 @@ func (s *Sender) once(ctx context.Context, o outgoing, tok token.Token) (*http.R
 	return resp, nil
 }
 
-// discard gives a short body's connection back.
+// discard gives a short body's connection back. There may be no response.
 func discard(resp *http.Response) {
+	if resp == nil {
+		return
+	}
 	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
 	_ = resp.Body.Close()
 }
