@@ -64,6 +64,9 @@ type Cloud struct {
 	closers                           []func(context.Context) error // in the order of starting
 }
 
+// Customer is the Cloud Identity customer that the operator administers.
+const Customer = "C0local00"
+
 // closeTime bounds Close; then what still runs is killed.
 const closeTime = 15 * time.Second
 
@@ -144,6 +147,8 @@ func (c *Cloud) startPlatform() error {
 		Platform:        c.frontend,
 		ServiceAccounts: c.directory,
 		Authenticate:    c.directory.Authenticate,
+		Groups:          c.directory,
+		Customer:        Customer,
 		MemberExists:    c.directory.Exists,
 		Allows:          c.directory.Allows,
 		Projects:        c.options.Projects,
@@ -247,6 +252,7 @@ func (c *Cloud) ProviderConfig() map[string]string {
 		"gcp:serviceUsageCustomEndpoint":     c.apiURL + "/",
 		"gcp:artifactRegistryCustomEndpoint": c.apiURL + "/v1/",
 		"gcp:secretManagerCustomEndpoint":    c.apiURL + "/v1/",
+		"gcp:cloudIdentityCustomEndpoint":    c.apiURL + "/v1/",
 	}
 }
 

@@ -44,6 +44,11 @@ type ServiceAccounts interface {
 type Options struct {
 	Platform        Platform
 	ServiceAccounts ServiceAccounts
+	// Groups is where groups and their members are.
+	Groups Groups
+	// Customer is the Google Workspace or Cloud Identity customer that the
+	// owners belong to, as in customers/C0123abcd. Its domains are theirs.
+	Customer string
 	// Authenticate tells whose access token it is.
 	Authenticate func(accessToken string) (email string, err error)
 	// MemberExists tells whether a policy member "user:E", "group:E" or
@@ -75,6 +80,7 @@ type APIs struct {
 	repositories *repositories
 	services     *services
 	secrets      *secrets
+	management   *management
 }
 
 // New makes the APIs. They live until [APIs.Close].
@@ -117,6 +123,8 @@ func New(o Options) (*APIs, error) {
 		byName: map[string]*service{},
 	}
 
+	management := newManagement(o, projects, usage, accounts)
+
 	server := grpc.NewServer(
 		grpc.UnaryInterceptor(access.intercept),
 		grpc.MaxRecvMsgSize(maxMessageBytes),
@@ -128,13 +136,14 @@ func New(o Options) (*APIs, error) {
 	sm.RegisterSecretManagerServiceServer(server, secrets)
 	serviceusagepb.RegisterServiceUsageServer(server, usage)
 	longrunningpb.RegisterOperationsServer(server, operations)
-	handler, err := newHandler(server, access, &resourceManager{projects: projects, created: o.Now().UTC()})
+	handler, err := newHandler(server, access, management.restOnly())
 	if err != nil {
 		return nil, fmt.Errorf("mapping REST to gRPC: %w", err)
 	}
 	return &APIs{
 		handler: handler, registry: registry, tasks: tasks, usage: usage,
 		accounts: accounts, repositories: repositories, services: services, secrets: secrets,
+		management: management,
 	}, nil
 }
 
@@ -143,6 +152,7 @@ func (o Options) check() error {
 	for name, given := range map[string]bool{
 		"Platform": o.Platform != nil, "ServiceAccounts": o.ServiceAccounts != nil,
 		"Authenticate": o.Authenticate != nil, "MemberExists": o.MemberExists != nil, "Allows": o.Allows != nil,
+		"Groups": o.Groups != nil, "Customer": o.Customer != "",
 		"Projects": len(o.Projects) > 0, "Owners": len(o.Owners) > 0, "RegistryHost": o.RegistryHost != "",
 	} {
 		if !given {
@@ -172,10 +182,11 @@ func (a *APIs) EnabledServices(project string) []string { return a.usage.enabled
 
 // Inventory is the sorted full names of everything that exists besides enabled
 // APIs: services, service accounts, repositories and the images in them, secrets
-// and their versions.
+// and their versions, and what was made by the APIs that administer a project.
 func (a *APIs) Inventory() []string {
 	return slices.Sorted(slices.Values(slices.Concat(
 		a.services.inventory(), a.accounts.inventory(), a.repositories.inventory(), a.secrets.inventory(),
+		a.management.inventory(),
 	)))
 }
 

@@ -1,8 +1,8 @@
 // Package apis serves the Google Cloud APIs that a local cloud offers: Cloud
 // Run v2, IAM service accounts, Artifact Registry, Service Usage, a project
-// from Cloud Resource Manager, and the container registry. Each comes as gRPC
-// and as Google's REST, from Google's own protos, so that official clients and
-// plugins work unchanged. All state is in memory.
+// from Cloud Resource Manager, Cloud Identity groups, and the container registry.
+// Each comes as Google's REST, and where Google publishes protos as gRPC and from
+// these, so that official clients and plugins work unchanged. All state is in memory.
 //
 // It decides what exists and who may change it. It must not know how a service
 // is run ([Platform] does) nor how people prove who they are

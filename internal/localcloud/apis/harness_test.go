@@ -55,7 +55,7 @@ type cloud struct {
 	registry  string // HOST:PORT
 }
 
-func newCloud(t *testing.T) *cloud {
+func newCloud(t *testing.T, changes ...func(*apis.Options)) *cloud {
 	t.Helper()
 	apiListener, registryListener := listen(t), listen(t)
 	c := &cloud{
@@ -64,8 +64,7 @@ func newCloud(t *testing.T) *cloud {
 		url:       "http://" + apiListener.Addr().String(),
 		registry:  registryListener.Addr().String(),
 	}
-	var err error
-	c.apis, err = apis.New(apis.Options{
+	options := apis.Options{
 		Platform:        c.platform,
 		ServiceAccounts: c.directory,
 		Authenticate: func(token string) (string, error) {
@@ -78,8 +77,15 @@ func newCloud(t *testing.T) *cloud {
 		Allows:       c.directory.allows,
 		Projects:     map[string]int64{projectID: projectNumber, "other-dev": 42},
 		Owners:       []string{"Olivia@example.com"},
+		Groups:       noGroups{},
+		Customer:     "C0123abcd",
 		RegistryHost: c.registry,
-	})
+	}
+	for _, change := range changes {
+		change(&options)
+	}
+	var err error
+	c.apis, err = apis.New(options)
 	require.NoError(t, err)
 	serve(t, apiListener, c.apis.Handler())
 	serve(t, registryListener, c.apis.Registry())
@@ -99,6 +105,13 @@ func newReadyCloud(t *testing.T) (*cloud, string) {
 	c.createRepository(t, "images")
 	return c, c.push(t, "acme-dev/images/server", "owner-token")
 }
+
+// noGroups is a directory of people alone: none of its other methods is called.
+type noGroups struct{ directoryOfGroups }
+
+type directoryOfGroups = apis.Groups
+
+func (noGroups) Groups() []string { return nil }
 
 func listen(t *testing.T) net.Listener {
 	t.Helper()

@@ -37,6 +37,16 @@ func lastSegment(name string) string {
 	return name[strings.LastIndexByte(name, '/')+1:]
 }
 
+// domainsOf are the domains of e-mail addresses.
+func domainsOf(emails []string) []string {
+	var domains []string
+	for _, email := range lowerAll(emails) {
+		_, domain, _ := strings.Cut(email, "@")
+		domains = append(domains, domain)
+	}
+	return domains
+}
+
 func lowerAll(values []string) []string {
 	lower := make([]string, len(values))
 	for i, v := range values {

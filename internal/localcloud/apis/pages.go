@@ -1,7 +1,9 @@
 package apis
 
 import (
+	"slices"
 	"sort"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -23,4 +25,8 @@ func page[T any](all []T, name func(T) string, size int32, token string, most in
 		return rest, "", nil
 	}
 	return rest[:limit], name(rest[limit-1]), nil
+}
+
+func sortByName[T any](all []T, name func(T) string) {
+	slices.SortFunc(all, func(x, y T) int { return strings.Compare(name(x), name(y)) })
 }

@@ -1,10 +1,8 @@
 package apis
 
 import (
-	"encoding/json"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -18,28 +16,25 @@ type resourceManager struct {
 	created  time.Time
 }
 
-// serves tells whether a request is for this API, and for which project.
-func (m *resourceManager) serves(r *http.Request) (projectKey string, ok bool) {
-	values, ok := match("v1/projects/*", strings.TrimPrefix(r.URL.Path, "/"))
-	if !ok || r.Method != http.MethodGet {
-		return "", false
-	}
-	return values[0], true
+func (m *resourceManager) routes() []restRoute {
+	return []restRoute{{http.MethodGet, "v1/projects/*", "", m.get}}
 }
 
-func (m *resourceManager) get(w http.ResponseWriter, r *http.Request, projectKey string) {
-	found, ok := m.projects.find(projectKey)
+// admit lets everybody ask, who is signed in: what they may read is decided by
+// the project.
+func (m *resourceManager) admit(*http.Request) error { return nil }
+
+func (m *resourceManager) get(c restCall) (any, error) {
+	found, ok := m.projects.find(c.names[0])
 	// Google does not tell a stranger whether a project exists.
-	if !ok || !callerOf(r.Context()).owner {
-		writeError(w, status.Error(codes.PermissionDenied, "The caller does not have permission"))
-		return
+	if !ok || !callerOf(c.Context()).owner {
+		return nil, status.Error(codes.PermissionDenied, "The caller does not have permission")
 	}
-	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
-	_ = json.NewEncoder(w).Encode(map[string]string{ // the caller may have gone
+	return map[string]any{
 		"projectId":      found.id,
 		"projectNumber":  strconv.FormatInt(found.number, 10),
 		"name":           found.id,
 		"lifecycleState": "ACTIVE",
 		"createTime":     m.created.Format(time.RFC3339Nano),
-	})
+	}, nil
 }

@@ -43,7 +43,7 @@ var operationRules = []*annotations.HttpRule{{
 
 // newHandler serves gRPC as it comes and translates REST to it by the HTTP
 // annotations of the protos.
-func newHandler(server *grpc.Server, access *access, manager *resourceManager) (http.Handler, error) {
+func newHandler(server *grpc.Server, access *access, others []restOnly) (http.Handler, error) {
 	var all []*vanguard.Service
 	for name := range server.GetServiceInfo() {
 		all = append(all, vanguard.NewService(name, server))
@@ -61,7 +61,7 @@ func newHandler(server *grpc.Server, access *access, manager *resourceManager) (
 	if err != nil {
 		return nil, err
 	}
-	rest := &restFront{manager: manager, transcoder: transcoder}
+	rest := &restFront{others: others, transcoder: transcoder}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = access.identify(r)
 		if isGRPC(r) {
@@ -79,7 +79,7 @@ func isGRPC(r *http.Request) bool {
 // restFront does what Google's front end does before and after an API:
 // authentication, system parameters, a bound on the body, the shape of errors.
 type restFront struct {
-	manager    *resourceManager
+	others     []restOnly
 	transcoder http.Handler
 }
 
@@ -88,8 +88,8 @@ func (f *restFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	if key, ok := f.manager.serves(r); ok {
-		f.manager.get(w, r, key)
+	if api, method, names := route(f.others, r); api != nil {
+		method.serve(api, w, r, names)
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxMessageBytes))

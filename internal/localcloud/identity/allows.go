@@ -55,12 +55,11 @@ func (d *Directory) covers(member string, k kind, email string) bool {
 func (d *Directory) contains(groupEmail, email string) bool {
 	seen := map[string]bool{groupEmail: true}
 	for todo := []string{groupEmail}; len(todo) > 0; todo = todo[1:] {
-		members := d.groups[todo[0]]
-		if _, ok := members[email]; ok {
+		if d.isMember(todo[0], email) {
 			return true
 		}
-		for member := range members {
-			if d.kinds[member] == group && !seen[member] {
+		for member := range d.groups[todo[0]] {
+			if d.kinds[member] == group && !seen[member] && d.isMember(todo[0], member) {
 				seen[member] = true
 				todo = append(todo, member)
 			}

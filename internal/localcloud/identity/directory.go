@@ -64,11 +64,15 @@ type Directory struct {
 	clientSecret string
 
 	mu           sync.RWMutex
-	kinds        map[string]kind                // by e-mail
-	groups       map[string]map[string]struct{} // group e-mail to its direct members
-	logins       map[string]login               // by refresh token
+	kinds        map[string]kind    // by e-mail
+	groups       map[string]members // by group e-mail
+	logins       map[string]login   // by refresh token
 	accessTokens map[string]accessToken
 }
+
+// members are a group's direct members, each with the end of its membership;
+// the zero time is none.
+type members map[string]time.Time
 
 // kind tells identities apart. Its values are the prefixes of IAM members.
 type kind string
@@ -93,7 +97,7 @@ func New(o Options) (*Directory, error) {
 		now:          o.Now,
 		clientSecret: rand.Text(),
 		kinds:        map[string]kind{},
-		groups:       map[string]map[string]struct{}{},
+		groups:       map[string]members{},
 		logins:       map[string]login{},
 		accessTokens: map[string]accessToken{},
 	}
@@ -154,7 +158,7 @@ func (d *Directory) add(k kind, email string) error {
 	}
 	d.kinds[email] = k
 	if k == group {
-		d.groups[email] = map[string]struct{}{}
+		d.groups[email] = members{}
 	}
 	return nil
 }
@@ -179,9 +183,15 @@ func (d *Directory) remove(k kind, email string) error {
 }
 
 // AddMember makes a person, a group or a service account a direct member of a
-// group. Adding a member twice changes nothing. ErrNotFound if either does
-// not exist.
+// group, for good. Adding a member twice changes nothing. ErrNotFound if either
+// does not exist.
 func (d *Directory) AddMember(groupEmail, member string) error {
+	return d.AddMemberUntil(groupEmail, member, time.Time{})
+}
+
+// AddMemberUntil is AddMember, or moves the end of a membership. The zero time
+// is none.
+func (d *Directory) AddMemberUntil(groupEmail, member string, end time.Time) error {
 	groupEmail, member, err := normalizePair(groupEmail, member)
 	if err != nil {
 		return err
@@ -195,7 +205,7 @@ func (d *Directory) AddMember(groupEmail, member string) error {
 	if _, ok := d.kinds[member]; !ok {
 		return fmt.Errorf("adding %s to group %s: the member %w: add it as a person, group or service account first", member, groupEmail, ErrNotFound)
 	}
-	members[member] = struct{}{}
+	members[member] = end
 	return nil
 }
 
@@ -207,7 +217,7 @@ func (d *Directory) RemoveMember(groupEmail, member string) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, ok := d.groups[groupEmail][member]; !ok {
+	if !d.isMember(groupEmail, member) {
 		return fmt.Errorf("removing %s from group %s: the membership %w", member, groupEmail, ErrNotFound)
 	}
 	delete(d.groups[groupEmail], member)
@@ -227,7 +237,23 @@ func (d *Directory) Members(groupEmail string) ([]string, error) {
 	if !ok {
 		return nil, fmt.Errorf("listing the members of group %s: it %w", groupEmail, ErrNotFound)
 	}
-	return slices.Sorted(maps.Keys(members)), nil
+	current := slices.DeleteFunc(slices.Collect(maps.Keys(members)), func(m string) bool { return !d.isMember(groupEmail, m) })
+	slices.Sort(current)
+	return current, nil
+}
+
+// Groups returns the e-mails of all groups, sorted.
+func (d *Directory) Groups() []string {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return slices.Sorted(maps.Keys(d.groups))
+}
+
+// isMember reports whether a direct membership is there and not over. The
+// caller holds mu.
+func (d *Directory) isMember(groupEmail, member string) bool {
+	end, ok := d.groups[groupEmail][member]
+	return ok && (end.IsZero() || d.now().Before(end))
 }
 
 // Exists reports whether an IAM member such as user:a@example.com or

@@ -33,6 +33,7 @@ const (
 	serviceUsageEndpoint      setting = "serviceUsageCustomEndpoint"
 	artifactRegistryEndpoint  setting = "artifactRegistryCustomEndpoint"
 	secretManagerEndpoint     setting = "secretManagerCustomEndpoint"
+	cloudIdentityEndpoint     setting = "cloudIdentityCustomEndpoint"
 	endpointSuffix                    = "CustomEndpoint"
 )
 
@@ -45,6 +46,7 @@ var endpoints = map[setting]string{
 	iamEndpoint:              "/",
 	resourceManagerEndpoint:  "/",
 	serviceUsageEndpoint:     "/",
+	cloudIdentityEndpoint:    "/v1/",
 }
 
 // refused are the ways to name a real identity.

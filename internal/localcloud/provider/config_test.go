@@ -28,6 +28,7 @@ func loopbackConfig(change ...any) map[string]any {
 		"secretManagerCustomEndpoint":    "http://127.0.0.1:9/v1/",
 		"resourceManagerCustomEndpoint":  "http://[::1]:9/",
 		"serviceUsageCustomEndpoint":     "http://localhost:9/",
+		"cloudIdentityCustomEndpoint":    "http://127.0.0.1:9/v1/",
 	}
 	for i := 0; i < len(change); i += 2 {
 		if change[i+1] == nil {
@@ -94,7 +95,7 @@ func TestCheckConfig(t *testing.T) {
 		"labels must be a map":   {config: loopbackConfig("defaultLabels", "[1]"), want: []string{"defaultLabels"}},
 		"everything is told at once": {
 			config: map[string]any{"projekt": "p"},
-			want: []string{"accessToken", "artifactRegistryCustomEndpoint", "cloudRunV2CustomEndpoint", "iamCustomEndpoint",
+			want: []string{"accessToken", "artifactRegistryCustomEndpoint", "cloudIdentityCustomEndpoint", "cloudRunV2CustomEndpoint", "iamCustomEndpoint",
 				"projekt", "resourceManagerCustomEndpoint", "secretManagerCustomEndpoint", "serviceUsageCustomEndpoint"},
 		},
 	} {

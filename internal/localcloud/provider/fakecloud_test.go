@@ -78,6 +78,7 @@ func configOf(url string) map[string]any {
 		"secretManagerCustomEndpoint":    url + "/v1/",
 		"resourceManagerCustomEndpoint":  url + "/",
 		"serviceUsageCustomEndpoint":     url + "/",
+		"cloudIdentityCustomEndpoint":    url + "/v1/",
 	}
 }
 

@@ -135,6 +135,9 @@ func (s *Server) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*pul
 }
 
 func creating(t *resourceType, urn, id string, err error) error {
+	if id == "" { // which the API would have assigned
+		return failed("creating", t, resource.URN(urn).Name(), err)
+	}
 	if hasCode(err, http.StatusConflict) {
 		return status.Errorf(codes.AlreadyExists,
 			"creating %s %s: %v\nit exists already, and is not in this stack: delete it, or take it in with `pulumi import %s %s '%s'`",

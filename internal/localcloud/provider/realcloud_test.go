@@ -37,7 +37,7 @@ func newRealCloud(t *testing.T, enabled ...string) (*realCloud, *engine) {
 	require.NoError(t, err)
 	cloud.APIs, err = apis.New(apis.Options{
 		Platform: nowhere{}, ServiceAccounts: people, Authenticate: people.Authenticate,
-		MemberExists: people.Exists, Allows: people.Allows,
+		MemberExists: people.Exists, Allows: people.Allows, Groups: people, Customer: "C0123abcd",
 		Projects: map[string]int64{"p1": 4711}, Owners: []string{owner}, RegistryHost: "127.0.0.1:1",
 	})
 	require.NoError(t, err)

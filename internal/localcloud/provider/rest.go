@@ -13,7 +13,7 @@ import (
 )
 
 // restAPI is a resource with a REST collection in Google's style. Templates hold
-// property names in braces.
+// property names in braces; one that begins with a plus holds slashes.
 type restAPI struct {
 	endpoint setting
 	version  string // put before each path: "v1/" where the endpoint lacks it
@@ -30,6 +30,11 @@ type restAPI struct {
 	maskInQuery bool
 	// changeAside updates what the API has methods of its own for.
 	changeAside func(ctx context.Context, c *client, self string, props resource.PropertyMap, changed []string) error
+	// assigned is the property of a new object that is its id, where the API
+	// has the say.
+	assigned string
+	// hides: the API says 403 of what is not there.
+	hides bool
 	// ignoreExisting names the property that makes creating what is already
 	// there no error.
 	ignoreExisting string
@@ -38,15 +43,18 @@ type restAPI struct {
 	longCreate, longUpdate, longDelete bool
 }
 
-var placeholder = regexp.MustCompile(`\{(\w+)\}`)
+var placeholder = regexp.MustCompile(`\{(\+?)(\w+)\}`)
 
 func expand(template string, props resource.PropertyMap, escape func(string) string) (string, error) {
 	var missing []string
 	expanded := placeholder.ReplaceAllStringFunc(template, func(p string) string {
-		name := p[1 : len(p)-1]
+		name, whole := strings.CutPrefix(p[1:len(p)-1], "+")
 		value := text(props, name)
 		if value == "" {
 			missing = append(missing, name)
+		}
+		if whole {
+			return value
 		}
 		return escape(value)
 	})
@@ -69,7 +77,12 @@ func (r *restAPI) parse(id string) (resource.PropertyMap, error) {
 // parseID takes id apart by the first template that it fits.
 func parseID(id string, templates ...string) (resource.PropertyMap, error) {
 	for _, template := range templates {
-		re := regexp.MustCompile("^" + placeholder.ReplaceAllString(template, `(?P<$1>[^/ ]+)`) + "$")
+		re := regexp.MustCompile("^" + placeholder.ReplaceAllStringFunc(template, func(p string) string {
+			if name, whole := strings.CutPrefix(p[1:len(p)-1], "+"); whole {
+				return `(?P<` + name + `>[^ ]+)`
+			}
+			return `(?P<` + p[1:len(p)-1] + `>[^/ ]+)`
+		}) + "$")
 		groups := re.FindStringSubmatch(id)
 		if groups == nil {
 			continue
@@ -92,7 +105,7 @@ func (r *restAPI) self(c *client, props resource.PropertyMap) (string, error) {
 
 func (r *restAPI) create(ctx context.Context, c *client, t *resourceType, props resource.PropertyMap) (string, error) {
 	id, err := r.id(props)
-	if err != nil {
+	if err != nil && r.assigned == "" {
 		return "", err
 	}
 	body, err := t.body(props)
@@ -111,10 +124,31 @@ func (r *restAPI) create(ctx context.Context, c *client, t *resourceType, props 
 	if hasCode(err, http.StatusConflict) && isTrue(props, r.ignoreExisting) {
 		return id, nil
 	}
-	if err != nil || !r.longCreate {
+	if err != nil {
 		return id, err
 	}
-	return id, c.await(ctx, c.url(r.endpoint, r.version), answer)
+	if r.longCreate {
+		if err := c.await(ctx, c.url(r.endpoint, r.version), answer); err != nil {
+			return id, err
+		}
+	}
+	if r.assigned == "" {
+		return id, nil
+	}
+	return assignedID(r.assigned, answer)
+}
+
+// assignedID takes an id from what was answered to a creation: the object, or
+// an operation that has ended with it.
+func assignedID(property string, answer map[string]any) (string, error) {
+	if response, ended := answer["response"].(map[string]any); ended {
+		answer = response
+	}
+	id, _ := answer[property].(string)
+	if id == "" {
+		return "", fmt.Errorf("the API answered with no %s", property)
+	}
+	return id, nil
 }
 
 func (r *restAPI) read(ctx context.Context, c *client, _ *resourceType, props resource.PropertyMap) (map[string]any, error) {
@@ -122,7 +156,11 @@ func (r *restAPI) read(ctx context.Context, c *client, _ *resourceType, props re
 	if err != nil {
 		return nil, err
 	}
-	return c.call(ctx, http.MethodGet, self, nil)
+	object, err := c.call(ctx, http.MethodGet, self, nil)
+	if r.hides && hasCode(err, http.StatusForbidden) {
+		return nil, &apiError{Code: http.StatusNotFound, Message: err.Error()}
+	}
+	return object, err
 }
 
 func (r *restAPI) update(ctx context.Context, c *client, t *resourceType, props resource.PropertyMap, changed []string) error {

@@ -29,6 +29,8 @@ type resourceType struct {
 	// fixedName is the property that names the resource in its own right: if
 	// it stays the same in a replacement, the old resource goes first.
 	fixedName string
+	// also is checked of inputs beside what their schema and traits say.
+	also func(v *validation, inputs resource.PropertyMap)
 	// presume sets inputs that follow from other inputs.
 	presume func(inputs resource.PropertyMap)
 	// complete sets properties that follow from others, known before the API
@@ -72,6 +74,8 @@ var resourceTypes = sync.OnceValue(func() map[string]*resourceType {
 		secretVersionType(),
 		secretIAMBindingType(),
 		secretIAMMemberType(),
+		groupType(),
+		groupMembershipType(),
 	} {
 		types[t.token] = t
 	}

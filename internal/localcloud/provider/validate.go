@@ -20,6 +20,9 @@ type validation struct {
 func validate(t *resourceType, inputs resource.PropertyMap) []*pulumirpc.CheckFailure {
 	v := validation{traits: t.traits}
 	v.object("", "", t.inputs, inputs)
+	if t.also != nil {
+		t.also(&v, inputs)
+	}
 	return v.failures
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -121,7 +122,13 @@ func Stack(t *testing.T, cloud *localcloud.Cloud, dir, name string, changes map[
 // The APIs that it names are enabled before the program declares anything.
 func Program(t *testing.T, cloud *localcloud.Cloud, dir string, apis []string, program func(ctx *pulumi.Context, enabled pulumi.ResourceOption) error) auto.Stack {
 	t.Helper()
-	return stack(t, cloud, dir, "program", nil, func(ctx *pulumi.Context) error {
+	return ProgramWith(t, cloud, dir, nil, apis, program)
+}
+
+// ProgramWith is [Program] with more configuration.
+func ProgramWith(t *testing.T, cloud *localcloud.Cloud, dir string, config map[string]any, apis []string, program func(ctx *pulumi.Context, enabled pulumi.ResourceOption) error) auto.Stack {
+	t.Helper()
+	return stack(t, cloud, dir, "program", config, func(ctx *pulumi.Context) error {
 		var enabled []pulumi.Resource
 		for _, name := range apis {
 			api, err := projects.NewService(ctx, name, &projects.ServiceArgs{Service: pulumi.String(name), DisableOnDestroy: pulumi.Bool(false)})
@@ -176,4 +183,13 @@ func Refresh(t *testing.T, stack auto.Stack) map[string]int {
 	result, err := stack.Refresh(t.Context(), optrefresh.SuppressProgress())
 	require.NoError(t, err)
 	return changes(result.Summary.ResourceChanges)
+}
+
+// Settled asserts that a stack is as it was declared: neither a second update
+// nor a refresh finds anything to do.
+func Settled(t *testing.T, stack auto.Stack) {
+	t.Helper()
+	_, changed := Up(t, stack)
+	assert.Empty(t, changed, "a second up")
+	assert.Empty(t, Refresh(t, stack), "a refresh")
 }
