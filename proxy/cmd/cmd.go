@@ -39,11 +39,14 @@ CLIENT, signed with your own Google login. Log in once with
 
   gcloud auth application-default login
 
-URL is the server's address, with or without /mcp at its end. Connect editors to
-http://localhost:3030/CLIENT/mcp, or /CLIENT/sse for older ones; with a single
-client also to http://localhost:3030/mcp.
+URL is the server's address, with or without /mcp at its end. Without arguments,
+berth-proxy serves the clients that were added with "berth-proxy add", and takes
+up at once what is added or removed; a CLIENT alone is one of them. Connect
+editors to http://localhost:3030/CLIENT/mcp, or /CLIENT/sse for older ones; with
+a single client also to http://localhost:3030/mcp.
 
-Each flag may also be set in the environment: --token-url is BERTH_PROXY_TOKEN_URL.
+The flags that all commands take may also be set in the environment (--token-url
+is BERTH_PROXY_TOKEN_URL), or in the file of clients (token-url: ...).
 GOOGLE_APPLICATION_CREDENTIALS names the login file, if it is not where gcloud
 writes it. HTTPS_PROXY is honoured.
 
@@ -56,7 +59,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	defer restore()
 	context.AfterFunc(ctx, restore) // a second signal ends the program at once
 
-	command := newCommand()
+	command := newRoot(&common{})
 	command.SetArgs(args)
 	command.SetOut(stdout)
 	command.SetErr(stderr)
@@ -74,12 +77,11 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	return exitFailed
 }
 
-// newCommand is the root. It serves if no command is named, so that a client's name must
+// newRoot is the command without a name. It serves if no command is named, so that a client's name must
 // not be taken for one: CLIENT=URL has a sign that no command's name has.
-func newCommand() *cobra.Command {
-	c := &common{}
+func newRoot(c *common) *cobra.Command {
 	command := &cobra.Command{
-		Use:               "berth-proxy [serve] CLIENT=URL [CLIENT=URL...]",
+		Use:               "berth-proxy [serve] [CLIENT=URL... | CLIENT...]",
 		Short:             "Use private MCP servers on Cloud Run from this computer",
 		Long:              long,
 		Example:           "  berth-proxy acme=https://acme-123456.europe-west1.run.app",
@@ -97,6 +99,9 @@ func newCommand() *cobra.Command {
 	command.Flags().SortFlags = false // the ones most used come first
 	command.AddCommand(
 		newServe(c),
+		newAdd(c),
+		newRemove(c),
+		newList(c),
 	)
 	return command
 }

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,16 +27,38 @@ import (
 
 const deadline = 30 * time.Second
 
-// build compiles the real program.
+var built struct {
+	sync.Once
+	dir, binary string
+	err         error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built.dir != "" {
+		_ = os.RemoveAll(built.dir) // on Windows a program that was just running may be held
+	}
+	os.Exit(code)
+}
+
+// build compiles the real program, once for all tests.
 func build(t *testing.T) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "berth-proxy")
-	if runtime.GOOS == "windows" {
-		binary += ".exe"
-	}
-	out, err := exec.Command("go", "build", "-o", binary, "github.com/berth-mcp/berth/proxy").CombinedOutput()
-	require.NoError(t, err, string(out))
-	return binary
+	built.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "berth-proxy"); built.err != nil {
+			return
+		}
+		built.binary = filepath.Join(built.dir, "berth-proxy")
+		if runtime.GOOS == "windows" {
+			built.binary += ".exe"
+		}
+		out, err := exec.Command("go", "build", "-o", built.binary, "github.com/berth-mcp/berth/proxy").CombinedOutput()
+		if err != nil {
+			built.err = fmt.Errorf("%w: %s", err, out)
+		}
+	})
+	require.NoError(t, built.err)
+	return built.binary
 }
 
 // command runs the program in an environment of its own.
@@ -122,9 +145,9 @@ func TestWrongUsageIsToldAllAtOnce(t *testing.T) {
 	}{
 		"nothing":             {want: []string{"no client is given: write CLIENT=URL"}},
 		"nothing to serve":    {args: []string{"serve"}, want: []string{"no client is given: write CLIENT=URL"}},
-		"an unknown command":  {args: []string{"server"}, want: []string{"argument 1 has no =: write CLIENT=URL"}},
+		"an unknown command":  {args: []string{"server"}, want: []string{"argument 1 is neither CLIENT=URL, nor a client in "}},
 		"an unknown flag":     {args: []string{"--prot=1"}, want: []string{"unknown flag: --prot: see berth-proxy --help"}},
-		"no client's URL":     {args: []string{"acme"}, want: []string{"argument 1 has no =: write CLIENT=URL"}},
+		"no client's URL":     {args: []string{"acme"}, want: []string{"argument 1 is neither CLIENT=URL, nor a client in "}},
 		"a port out of range": {args: []string{"--port=65536", "a=https://a.example"}, want: []string{"--port 65536: use 0 to 65535"}},
 		"an endpoint in the clear": {args: []string{"--token-url=http://token.example", "a=https://a.example"},
 			want: []string{`--token-url "http://token.example" would send your login unencrypted`}},
@@ -138,6 +161,10 @@ func TestWrongUsageIsToldAllAtOnce(t *testing.T) {
 			want: []string{`client "a": http://localhost:1 is on this machine, where a token from https://token.example/a is not sent`}},
 		"a secret in the client's place": {args: []string{"secret", "a=https://a.example?key=secret"},
 			want: []string{"argument 1 has no =: write CLIENT=URL", `client "a": URL "https://a.example" holds a query`}},
+		"an API in the clear": {args: []string{"--run-url=http://run.example", "a=https://a.example"},
+			want: []string{`--run-url "http://run.example" would send your login unencrypted`}},
+		"an API on this machine with Google's login": {args: []string{"--run-url=http://localhost:9", "a=https://a.example"},
+			want: []string{`--run-url "http://localhost:9" is a cloud on this machine, where a login of https://oauth2.googleapis.com/token is not sent`}},
 		"a debug setting that prints tokens": {args: []string{"a=https://a.example"}, env: map[string]string{"GODEBUG": "netdns=go,http2debug=2"},
 			want: []string{"GODEBUG has http2debug, which would print your tokens: unset it"}},
 		"a local server with Google's login": {args: []string{"a=http://localhost:1"},
@@ -150,9 +177,10 @@ func TestWrongUsageIsToldAllAtOnce(t *testing.T) {
 				`client "B": use 1 to 63`, `client "a": http://localhost:1 is on this machine`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, v := range []string{"PORT", "TOKEN_URL", "LOG_FORMAT", "LOG_LEVEL"} {
+			for _, v := range []string{"PORT", "TOKEN_URL", "RUN_URL", "LOG_FORMAT", "LOG_LEVEL"} {
 				t.Setenv(envPrefix+v, test.env[envPrefix+v])
 			}
+			t.Setenv(envPrefix+"CONFIG", filepath.Join(t.TempDir(), "none.yaml"))
 			t.Setenv("GODEBUG", test.env["GODEBUG"])
 			var stdout, stderr bytes.Buffer
 			assert.Equal(t, exitUsage, Main(test.args, &stdout, &stderr))

@@ -13,6 +13,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-mcp/berth/proxy/address"
+	"github.com/berth-mcp/berth/proxy/config"
+	"github.com/berth-mcp/berth/proxy/filestate"
+	"github.com/berth-mcp/berth/proxy/locate"
 	"github.com/berth-mcp/berth/proxy/relay"
 	"github.com/berth-mcp/berth/proxy/token"
 )
@@ -21,53 +24,52 @@ const (
 	defaultPort = 3030
 	maxPort     = 65535
 	envPrefix   = "BERTH_PROXY_"
+	configFlag  = "config"
 )
 
 // common is what the commands share: the flags that all of them take, and the parts of the
-// proxy that are built from those. A command first calls targets, or check if it has none;
+// proxy that are built from those. A command first calls targets, or settle if it has none;
 // the other methods need what these have read and checked.
 type common struct {
-	port      int
-	tokenURL  string
-	logFormat string
-	logLevel  string
+	port       int
+	configFile string
+	tokenURL   string
+	runURL     string
+	logFormat  string
+	logLevel   string
+
+	read filestate.State // of the file, when it was read
 }
 
 func (c *common) addTo(flags *pflag.FlagSet) {
 	flags.SortFlags = false
 	flags.IntVar(&c.port, "port", defaultPort, "port to listen on, on 127.0.0.1 and ::1; 0 takes any that is free")
+	flags.StringVar(&c.configFile, configFlag, "", "file of clients and settings (default berth/proxy.yaml in the directory for settings)")
 	flags.StringVar(&c.tokenURL, "token-url", token.GoogleTokenURL, "token endpoint for your login; https, or that of a cloud on this machine")
+	flags.StringVar(&c.runURL, "run-url", locate.GoogleURL, "Cloud Run API, for clients given by project, region and service")
 	flags.StringVar(&c.logFormat, "log-format", "text", "format of the log on standard error: text or json")
 	flags.StringVar(&c.logLevel, "log-level", "info", "least level that is logged: debug, info, warn or error")
 }
 
-// targets returns the clients that the arguments name, each CLIENT=URL. The error tells
-// every problem with them, the flags and the environment, and is one of usage.
-func (c *common) targets(command *cobra.Command, args []string) ([]relay.Target, error) {
-	problems := []error{c.problems(command)}
-	if len(args) == 0 {
-		problems = append(problems, errors.New("no client is given: write CLIENT=URL, such as acme=https://acme-123.europe-west1.run.app"))
+// settle sets every flag that was not given from the environment, or else from the file,
+// and checks them all. The file comes with it, for its clients. The error tells every
+// problem, and is one of usage.
+func (c *common) settle(command *cobra.Command) (config.File, error) {
+	file, err := c.settings(command)
+	if err := errors.Join(err, c.checkWorld(nil)); err != nil {
+		return file, &exitError{exitUsage, err}
 	}
-	targets, err := relay.ParseTargets(args)
-	problems = append(problems, err, c.checkWorld(targets))
-	if err := errors.Join(problems...); err != nil {
-		return nil, &exitError{exitUsage, err}
-	}
-	return targets, nil
-}
-
-// check reads and checks flags and environment, for a command that has no targets. The
-// error tells every problem, and is one of usage.
-func (c *common) check(command *cobra.Command) error {
-	if err := errors.Join(c.problems(command), c.checkWorld(nil)); err != nil {
-		return &exitError{exitUsage, err}
-	}
-	return nil
+	return file, nil
 }
 
 // tokens is the developer's login. Nothing is read or fetched until a token is asked for.
 func (c *common) tokens(log *slog.Logger) *token.Source {
 	return token.NewSource(token.Options{TokenURL: c.tokenURL, Logger: log})
+}
+
+// locator finds services on Cloud Run, with the developer's login.
+func (c *common) locator(tokens *token.Source) *locate.Locator {
+	return locate.New(locate.Options{URL: c.runURL, AccessToken: tokens.AccessToken})
 }
 
 // logger writes in the format and from the level that were asked for. Commands log to
@@ -80,27 +82,6 @@ func (c *common) logger(w io.Writer) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, opts))
 	}
 	return slog.New(slog.NewTextHandler(w, opts))
-}
-
-func (c *common) problems(command *cobra.Command) error {
-	return errors.Join(checkDebugging(), fromEnvironment(command), c.checkValues())
-}
-
-// fromEnvironment sets the shared flags that were not given from variables such as
-// BERTH_PROXY_TOKEN_URL. An empty variable is one that is not set.
-func fromEnvironment(command *cobra.Command) error {
-	var problems []error
-	command.Root().PersistentFlags().VisitAll(func(flag *pflag.Flag) {
-		variable := envPrefix + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
-		value := os.Getenv(variable)
-		if value == "" || flag.Changed {
-			return
-		}
-		if err := flag.Value.Set(value); err != nil {
-			problems = append(problems, fmt.Errorf("%s is %q, which --%s cannot be: see berth-proxy --help", variable, value, flag.Name))
-		}
-	})
-	return errors.Join(problems...)
 }
 
 // checkDebugging refuses the one setting of Go's own with which its HTTP/2 client writes
@@ -130,15 +111,17 @@ func (c *common) checkValues() error {
 // this machine opens nothing elsewhere, and a real one is not sent to a port of this
 // machine.
 func (c *common) checkWorld(targets []relay.Target) error {
-	u, err := url.Parse(c.tokenURL)
-	if err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
-		return errors.New("--token-url: use a URL of scheme, host and path, such as " + token.GoogleTokenURL)
-	}
-	shown, local := address.Show(u), address.IsLoopback(u.Hostname())
-	if u.Scheme != "https" && !(u.Scheme == "http" && local) {
-		return fmt.Errorf("--token-url %q would send your login unencrypted: use https (http is for this machine alone)", shown)
+	shown, local, err := endpoint("--token-url", c.tokenURL, token.GoogleTokenURL)
+	if err != nil {
+		return err
 	}
 	var problems []error
+	switch runURL, localRun, err := endpoint("--run-url", c.runURL, locate.GoogleURL); {
+	case err != nil:
+		problems = append(problems, err)
+	case localRun && !local:
+		problems = append(problems, fmt.Errorf("--run-url %q is a cloud on this machine, where a login of %s is not sent: give the --token-url of that cloud", runURL, shown))
+	}
 	for _, t := range targets {
 		switch {
 		case local && !t.Loopback():
@@ -148,4 +131,18 @@ func (c *common) checkWorld(targets []relay.Target) error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// endpoint reads a URL that a login or a token is sent to, and tells how it may be shown
+// and whether it is on this machine.
+func endpoint(flag, raw, example string) (shown string, local bool, err error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+		return "", false, fmt.Errorf("%s: use a URL of scheme, host and path, such as %s", flag, example)
+	}
+	shown, local = address.Show(u), address.IsLoopback(u.Hostname())
+	if u.Scheme != "https" && !(u.Scheme == "http" && local) {
+		return "", false, fmt.Errorf("%s %q would send your login unencrypted: use https (http is for this machine alone)", flag, shown)
+	}
+	return shown, local, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -14,23 +15,28 @@ import (
 
 func newServe(c *common) *cobra.Command {
 	return &cobra.Command{
-		Use:   "serve CLIENT=URL [CLIENT=URL...]",
+		Use:   "serve [CLIENT=URL... | CLIENT...]",
 		Short: "Listen for editors until told to stop; what berth-proxy does without a command",
 		RunE:  c.serve,
 	}
 }
 
 func (c *common) serve(command *cobra.Command, args []string) error {
-	targets, err := c.targets(command, args)
+	file, clients, err := c.clients(command, args)
 	if err != nil {
 		return err
 	}
-	return c.run(command.Context(), targets, command.OutOrStdout(), command.ErrOrStderr())
-}
-
-func (c *common) run(ctx context.Context, targets []relay.Target, stdout, stderr io.Writer) error {
-	log := c.logger(stderr)
-	proxy, err := relay.New(relay.Options{Port: c.port, Targets: targets, Tokens: c.tokens(log), Logger: log})
+	ctx, stop := context.WithCancel(command.Context())
+	defer stop()
+	log := c.logger(command.ErrOrStderr())
+	tokens := c.tokens(log)
+	targets, err := c.locateAll(ctx, tokens, clients)
+	if len(targets) == 0 {
+		return err
+	}
+	r := &reloader{common: c, args: args, tokens: tokens, log: log, file: file, state: c.read}
+	r.found(err)
+	proxy, err := relay.New(relay.Options{Port: c.port, Targets: targets, Tokens: tokens, Logger: log})
 	var taken *relay.PortTakenError
 	switch {
 	case errors.As(err, &taken):
@@ -38,8 +44,16 @@ func (c *common) run(ctx context.Context, targets []relay.Target, stdout, stderr
 	case err != nil:
 		return err
 	}
-	if err := announce(stdout, proxy.URL(), targets); err != nil {
+	r.targets = proxy.SetTargets
+	if err := announce(command.OutOrStdout(), proxy.URL(), targets); err != nil {
 		return errors.Join(fmt.Errorf("write to standard output: %w", err), proxy.Close())
+	}
+
+	var following sync.WaitGroup
+	defer following.Wait()
+	defer stop()
+	if inFile(args) {
+		following.Go(func() { r.follow(ctx) })
 	}
 	return proxy.Serve(ctx)
 }

@@ -54,7 +54,7 @@ func (s *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // A GET that accepts an event stream is an MCP client's and always goes to its server:
 // with one client, "GET /{$}" is where such a client may connect to.
 func (s *Relay) Handle(pattern string, handler http.Handler) {
-	if !ownPattern.MatchString(pattern) || checkName(ownPattern.FindStringSubmatch(pattern)[1]) == nil {
+	if !ownPattern.MatchString(pattern) || CheckName(ownPattern.FindStringSubmatch(pattern)[1]) == nil {
 		panic(fmt.Sprintf("relay: the pattern %q may be a path of a client", pattern))
 	}
 	s.local.Handle(pattern, handler)

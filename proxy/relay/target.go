@@ -63,25 +63,37 @@ func ParseTargets(args []string) ([]Target, error) {
 		if !showable.MatchString(name) {
 			who = fmt.Sprintf("argument %d", i+1)
 		}
-		nameErr := checkName(name)
-		if nameErr != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", who, nameErr))
-		}
+		target, wrong := NewTarget(name, rawURL)
 		if slices.ContainsFunc(targets, func(t Target) bool { return t.Name == name }) {
 			problems = append(problems, fmt.Errorf("client %q is given twice: give each client one URL", name))
 		}
-		base, wrong := parseBase(rawURL)
 		for _, err := range wrong {
 			problems = append(problems, fmt.Errorf("%s: %w", who, err))
 		}
-		if base != nil && nameErr == nil {
-			targets = append(targets, Target{Name: name, base: base})
+		if len(wrong) == 0 {
+			targets = append(targets, target)
 		}
 	}
 	return targets, errors.Join(problems...)
 }
 
-func checkName(name string) error {
+// NewTarget returns the target of a client's name and its server's URL, in the form that
+// [ParseTargets] describes. The problems, all that there are, do not repeat the name, nor
+// what may be secret of the URL.
+func NewTarget(name, rawURL string) (Target, []error) {
+	var problems []error
+	if err := CheckName(name); err != nil {
+		problems = append(problems, err)
+	}
+	base, wrong := parseBase(rawURL)
+	if problems = append(problems, wrong...); len(problems) > 0 {
+		return Target{}, problems
+	}
+	return Target{Name: name, base: base}, nil
+}
+
+// CheckName says what is wrong with a client's name.
+func CheckName(name string) error {
 	if !clientName.MatchString(name) {
 		return errors.New("use 1 to 63 of a-z, 0-9 and -, starting with a letter or a digit")
 	}

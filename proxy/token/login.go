@@ -99,13 +99,13 @@ func unchanged(before, now fs.FileInfo) bool {
 		before.ModTime().Equal(now.ModTime()) && before.Size() == now.Size()
 }
 
-// exchange reads the login and trades it for a new ID token. Nothing is remembered
-// between calls, as the auth library's credentials would: they keep the access token
-// and answer with the ID token that came beside it, however old that is.
-func (l login) exchange(ctx context.Context) (Token, error) {
+// grant reads the login and trades it for new tokens. Nothing is remembered between calls,
+// as the auth library's credentials would: they keep the access token and answer with the
+// ID token that came beside it, however old that is.
+func (l login) grant(ctx context.Context) (*auth.Token, error) {
 	content, err := l.read()
 	if err != nil {
-		return Token{}, err
+		return nil, err
 	}
 	creds, err := credentials.NewCredentialsFromJSON(credentials.AuthorizedUser, content, &credentials.DetectOptions{
 		TokenURL: l.tokenURL,
@@ -115,11 +115,20 @@ func (l login) exchange(ctx context.Context) (Token, error) {
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
-		return Token{}, &LoginError{fmt.Sprintf("the login in %s is not complete: %s", l.file, logIn)}
+		return nil, &LoginError{fmt.Sprintf("the login in %s is not complete: %s", l.file, logIn)}
 	}
 	response, err := creds.Token(ctx)
 	if err != nil {
-		return Token{}, l.explain(err)
+		return nil, l.explain(err)
+	}
+	return response, nil
+}
+
+// exchange trades the login for a new ID token.
+func (l login) exchange(ctx context.Context) (Token, error) {
+	response, err := l.grant(ctx)
+	if err != nil {
+		return Token{}, err
 	}
 	raw := response.MetadataString("id_token")
 	if raw == "" {

@@ -112,6 +112,17 @@ func (s *Source) Renew(ctx context.Context, audience string, refused Token) (Tok
 	return renewed, err
 }
 
+// AccessToken returns a new OAuth access token for Google's APIs. It is worth far more than
+// an ID token: a caller sends it to one API and keeps it no longer. The error is a
+// [*LoginError] if the person has to log in.
+func (s *Source) AccessToken(ctx context.Context) (string, error) {
+	response, err := s.login.grant(ctx)
+	if err != nil {
+		return "", err
+	}
+	return response.Value, nil
+}
+
 func (s *Source) hasAnswered(refused Token) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,0 +1,122 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/berth-mcp/berth/proxy/config"
+	"github.com/berth-mcp/berth/proxy/filestate"
+	"github.com/berth-mcp/berth/proxy/relay"
+	"github.com/berth-mcp/berth/proxy/token"
+)
+
+const (
+	// lookEvery is how often the file is looked at. Looking works the same on all systems,
+	// through links and on network drives, and takes microseconds.
+	lookEvery = 2 * time.Second
+
+	// locateAgain is how long after a failed look for a service the next one is. A new
+	// login, the network or a right may have come meanwhile.
+	locateAgain = time.Minute
+)
+
+// A reloader keeps a relay's targets as the file of clients says.
+type reloader struct {
+	common  *common
+	args    []string
+	targets func([]relay.Target)
+	tokens  *token.Source
+	log     *slog.Logger
+
+	file  config.File // as it was last read
+	state filestate.State
+	again time.Time // when to look for services that were not found; zero: all were
+}
+
+// follow reloads when the file changes, on SIGHUP, and for services not found so far, until
+// the context is done.
+func (r *reloader) follow(ctx context.Context) {
+	hangup := make(chan os.Signal, 1)
+	// A terminal that is closed sends this signal, too, and it must go on to end what was
+	// started there; nohup has it ignored.
+	if !term.IsTerminal(int(os.Stdin.Fd())) && !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(hangup, syscall.SIGHUP)
+		defer signal.Stop(hangup)
+	}
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+			r.reload(ctx)
+		case <-tick.C:
+			due := !r.again.IsZero() && time.Now().After(r.again)
+			if due || !filestate.Of(r.common.configFile).Same(r.state) {
+				r.reload(ctx)
+			}
+		}
+	}
+}
+
+// reload hands on what the file says now. With problems, all stays as it is.
+func (r *reloader) reload(ctx context.Context) {
+	r.state = filestate.Of(r.common.configFile) // before it is read: a change in between is then seen as one
+	file, err := config.Read(r.common.configFile)
+	clients := file.Clients
+	if len(r.args) > 0 {
+		var wrong error
+		clients, wrong = choose(file, r.args)
+		err = errors.Join(err, wrong)
+	}
+	if err := errors.Join(err, r.common.checkClients(clients)); err != nil {
+		r.warn("the file of clients has problems, all stays as it was", err)
+		return
+	}
+	settings := func(a, b config.Setting) bool { return a.Name == b.Name && a.Value == b.Value }
+	if !slices.EqualFunc(file.Settings, r.file.Settings, settings) {
+		r.log.Warn("settings have changed: start berth-proxy anew for them to take effect", "file", file.Name)
+	}
+	r.file = file
+	targets, err := r.common.locateAll(ctx, r.tokens, clients)
+	if ctx.Err() != nil {
+		return
+	}
+	r.found(err)
+	r.targets(targets)
+	r.log.Info("clients reloaded", "clients", names(targets))
+}
+
+// found takes note of what locating the clients has brought.
+func (r *reloader) found(err error) {
+	r.again = time.Time{}
+	if err != nil {
+		r.again = time.Now().Add(locateAgain)
+		r.warn("a client is left out for now", err)
+	}
+}
+
+// warn logs each of the problems that were joined.
+func (r *reloader) warn(message string, err error) {
+	for line := range strings.Lines(err.Error()) {
+		r.log.Warn(message, "error", strings.TrimSuffix(line, "\n"))
+	}
+}
+
+func names(targets []relay.Target) []string {
+	all := []string{} // for the log: [] and not null
+	for _, t := range targets {
+		all = append(all, t.Name)
+	}
+	return all
+}
