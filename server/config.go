@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/berth-mcp/berth/server/guard"
 	"github.com/berth-mcp/berth/server/identity"
 	"github.com/berth-mcp/berth/server/portal"
 )
@@ -17,9 +18,14 @@ import (
 // config is what the environment says.
 type config struct {
 	// mode and verifier, from BERTH_IDENTITY (required), are how callers are
-	// known: cloudrun or dev.
+	// known: cloudrun, oidc or dev.
 	mode     identity.Mode
 	verifier identity.Verifier
+
+	// settings are from BERTH_CONFIG or BERTH_CONFIG_FILE (optional), and
+	// settingsFrom is the one of the two that was set.
+	settings     settings
+	settingsFrom string
 
 	// portal is that of the client in BERTH_CLIENT (required).
 	portal *portal.Portal
@@ -53,9 +59,17 @@ func loadConfig(getenv func(string) string) (config, error) {
 		problems.add("BERTH_CLIENT", err.Error())
 	}
 
+	if cfg.settings, cfg.settingsFrom, err = loadSettings(getenv); err != nil {
+		problems.add(cfg.settingsFrom, err.Error())
+	}
+
 	cfg.mode = identity.Mode(getenv("BERTH_IDENTITY"))
-	if cfg.verifier, err = identity.New(cfg.mode, getenv); err != nil {
+	cfg.verifier, err = identity.New(identity.Options{Mode: cfg.mode, Getenv: getenv, OIDC: cfg.settings.OIDC})
+	if err != nil {
 		problems.add("BERTH_IDENTITY", err.Error())
+	}
+	if cfg.mode == identity.ModeDev && cfg.settings.Access.Default == nil {
+		cfg.settings.Access.Default = new(guard.Admin) // it is one's own machine
 	}
 
 	port := cmp.Or(getenv("PORT"), "8080")

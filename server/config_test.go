@@ -1,8 +1,12 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/berth-mcp/berth/server/guard"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -19,9 +23,9 @@ func TestTheAddressFollowsTheIdentity(t *testing.T) {
 		address  string
 		loopback bool
 	}{
-		{"on Cloud Run, every address", env{"BERTH_IDENTITY": "cloudrun", "K_SERVICE": "acme"}, ":8080", false},
+		{"on Cloud Run, every address", env{"BERTH_IDENTITY": "cloudrun", "K_SERVICE": "acme", "PORT": "8080"}, ":8080", false},
 		{"on Cloud Run, its port", env{"BERTH_IDENTITY": "cloudrun", "K_SERVICE": "acme", "PORT": "9000"}, ":9000", false},
-		{"cloudrun on one address", env{"BERTH_IDENTITY": "cloudrun", "K_SERVICE": "acme", "BERTH_LISTEN": "127.0.0.1"}, "127.0.0.1:8080", true},
+		{"cloudrun on one address", env{"BERTH_IDENTITY": "cloudrun", "K_SERVICE": "acme", "PORT": "8080", "BERTH_LISTEN": "127.0.0.1"}, "127.0.0.1:8080", true},
 		{"dev, loopback", env{"BERTH_IDENTITY": "dev"}, "127.0.0.1:8080", true},
 		{"dev, any free port", env{"BERTH_IDENTITY": "dev", "PORT": "0"}, "127.0.0.1:0", true},
 		{"dev, IPv6 loopback", env{"BERTH_IDENTITY": "dev", "BERTH_LISTEN": "::1"}, "[::1]:8080", true},
@@ -55,6 +59,13 @@ func TestWhatIsWrongIsNamedWithItsRemedy(t *testing.T) {
 		{"no such port", env{"PORT": "65536"}, `PORT: "65536" is no port`},
 		{"a negative port", env{"PORT": "-1"}, `PORT: "-1" is no port`},
 		{"a name to listen on", env{"BERTH_LISTEN": "localhost"}, `BERTH_LISTEN: "localhost" is no IP address`},
+		{"settings twice", env{"BERTH_CONFIG": "{}", "BERTH_CONFIG_FILE": "x"}, "BERTH_CONFIG_FILE: BERTH_CONFIG is set as well"},
+		{"settings in no file", env{"BERTH_CONFIG_FILE": "/no/such/file"}, "BERTH_CONFIG_FILE: open /no/such/file"},
+		{"settings with a misspelt field", env{"BERTH_CONFIG": "access: {raed_only: true}"}, "BERTH_CONFIG: it cannot be read: yaml: unmarshal errors:\n  line 1: field raed_only not found"},
+		{"no such role", env{"BERTH_CONFIG": "access: {default: root}"}, `"root" is no role: use one of none, viewer`},
+		{"a rule that names nobody", env{"BERTH_CONFIG": "access: {roles: {admin: [ada]}}"}, `BERTH_CONFIG: access.roles.admin: "ada" names nobody`},
+		{"a limit below zero", env{"BERTH_CONFIG": "limits: {burst: -1}"}, "BERTH_CONFIG: limits.burst: -1 is below zero"},
+		{"oidc without issuers", env{"BERTH_IDENTITY": "oidc"}, "BERTH_IDENTITY: oidc.resource: "},
 		{"dev, open to all", env{"BERTH_LISTEN": "0.0.0.0"}, "BERTH_LISTEN: with BERTH_IDENTITY=dev, whoever reaches 0.0.0.0 may use this server as dev@localhost"},
 		{"dev, open to all, half-heartedly", env{"BERTH_LISTEN": "::", "BERTH_DEV_ALLOW_ANYONE": "1"}, "BERTH_DEV_ALLOW_ANYONE=true"},
 		{"dev, open to all of Cloud Run", env{"BERTH_LISTEN": "0.0.0.0", "BERTH_DEV_ALLOW_ANYONE": "true", "K_SERVICE": "acme"}, "use BERTH_IDENTITY=cloudrun"},
@@ -78,4 +89,28 @@ func TestAllThatIsWrongIsReportedAtOnce(t *testing.T) {
 	for _, want := range []string{"BERTH_CLIENT: ", "BERTH_IDENTITY: ", "PORT: ", "BERTH_LISTEN: "} {
 		assert.ErrorContains(t, err, want)
 	}
+}
+
+func TestSettingsComeFromTheVariableOrTheFile(t *testing.T) {
+	const text = "access:\n  default: none\n  roles:\n    manager: [user:ada@example.com]\nlimits:\n  tool_timeout: 5s\n"
+	file := filepath.Join(t.TempDir(), "settings.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	for _, e := range []env{{"BERTH_CONFIG": text}, {"BERTH_CONFIG_FILE": file}} {
+		e["BERTH_CLIENT"], e["BERTH_IDENTITY"] = "acme", "dev"
+		cfg, err := loadConfig(e.get)
+		require.NoError(t, err)
+		assert.Equal(t, guard.None, *cfg.settings.Access.Default)
+		assert.Equal(t, map[guard.Role][]string{guard.Manager: {"user:ada@example.com"}}, cfg.settings.Access.Roles)
+		assert.Equal(t, 5*time.Second, cfg.settings.Limits.ToolTimeout)
+	}
+}
+
+func TestOnOnesOwnMachineOneMayDoEverything(t *testing.T) {
+	cfg, err := loadConfig(env{"BERTH_CLIENT": "acme", "BERTH_IDENTITY": "dev"}.get)
+	require.NoError(t, err)
+	assert.Equal(t, guard.Admin, *cfg.settings.Access.Default)
+
+	cfg, err = loadConfig(env{"BERTH_CLIENT": "acme", "BERTH_IDENTITY": "cloudrun", "K_SERVICE": "acme", "PORT": "8080"}.get)
+	require.NoError(t, err)
+	assert.Nil(t, cfg.settings.Access.Default, "elsewhere, nobody is more than a viewer by default")
 }

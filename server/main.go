@@ -14,6 +14,7 @@ import (
 
 	"github.com/berth-mcp/berth/server/cloudlog"
 	"github.com/berth-mcp/berth/server/endpoint"
+	"github.com/berth-mcp/berth/server/guard"
 	"github.com/berth-mcp/berth/server/identity"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -39,8 +40,8 @@ func run(ctx context.Context, getenv func(string) string, logger *slog.Logger) e
 	if err != nil {
 		return fmt.Errorf("cannot start: %w", err)
 	}
-	handler, err := newHandler(cfg, logger, func(server *mcp.Server) {
-		cfg.portal.Register(server, cfg.revision)
+	handler, err := newHandler(cfg, logger, func(g *guard.Guard) {
+		cfg.portal.Register(g, cfg.revision)
 	})
 	if err != nil {
 		return fmt.Errorf("cannot start: %w", err)
@@ -48,14 +49,20 @@ func run(ctx context.Context, getenv func(string) string, logger *slog.Logger) e
 	return serve(ctx, cfg, handler, logger)
 }
 
-func newHandler(cfg config, logger *slog.Logger, register func(*mcp.Server)) (*endpoint.Handler, error) {
-	return endpoint.New(endpoint.Options{
+func newHandler(cfg config, logger *slog.Logger, register func(*guard.Guard)) (*endpoint.Handler, error) {
+	handler, err := endpoint.New(endpoint.Options{
 		Implementation:   &mcp.Implementation{Name: "berth-portal", Title: cfg.portal.Name() + " portal", Version: version},
 		Instructions:     cfg.portal.Instructions(),
 		Register:         register,
 		Verifier:         cfg.verifier,
 		Client:           cfg.portal.Client(),
+		Access:           cfg.settings.Access,
+		Limits:           cfg.settings.Limits,
 		Logger:           logger,
 		LoopbackHostOnly: cfg.mode == identity.ModeDev && cfg.loopback(),
 	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cfg.settingsFrom, err)
+	}
+	return handler, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/berth-mcp/berth/server/cloudlog"
+	"github.com/berth-mcp/berth/server/guard"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -34,8 +35,8 @@ func serveSlowTool(t *testing.T, version string, grace time.Duration) served {
 	s := served{stop: stop, stopped: make(chan error, 1), running: make(chan struct{}, 1), answer: make(chan struct{})}
 	lines, out := io.Pipe()
 	logger := cloudlog.New(out, slog.LevelInfo, "")
-	handler, err := newHandler(cfg, logger, func(server *mcp.Server) {
-		mcp.AddTool(server, &mcp.Tool{Name: "slow"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+	handler, err := newHandler(cfg, logger, func(g *guard.Guard) {
+		guard.AddTool(g, guard.Viewer, &mcp.Tool{Name: "slow"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
 			s.running <- struct{}{}
 			select {
 			case <-s.answer:

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/berth-mcp/berth/server/guard"
 	"github.com/berth-mcp/berth/server/identity"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/assert"
@@ -55,8 +56,8 @@ func newSlowTool(t *testing.T) slowTool {
 	return slowTool{running: make(chan struct{}, 1), answer: make(chan struct{}), over: t.Context().Done()}
 }
 
-func (s slowTool) register(server *mcp.Server) {
-	mcp.AddTool(server, &mcp.Tool{Name: "slow"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+func (s slowTool) register(g *guard.Guard) {
+	guard.AddTool(g, guard.Viewer, &mcp.Tool{Name: "slow"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
 		s.running <- struct{}{}
 		select {
 		case <-s.answer:

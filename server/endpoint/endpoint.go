@@ -8,8 +8,10 @@ package endpoint
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/berth-mcp/berth/server/cloudlog"
 	"github.com/berth-mcp/berth/server/guard"
@@ -24,12 +26,17 @@ type Options struct {
 	Implementation *mcp.Implementation
 	// Instructions tell a model what the server is for. Optional.
 	Instructions string
-	// Register adds the tools to the server.
-	Register func(*mcp.Server)
+	// Register adds the tools to the server, behind the guard.
+	Register func(*guard.Guard)
 	// Verifier tells who is calling.
 	Verifier identity.Verifier
 	// Client is the company whose server this is.
 	Client string
+	// Access and Limits are the guard's. Optional.
+	Access guard.Access
+	Limits guard.Limits
+	// Ready says why the server cannot do its work, if it cannot. Optional.
+	Ready func(context.Context) error
 	// Logger takes the records of calls and refusals.
 	Logger *slog.Logger
 	// LoopbackHostOnly refuses requests whose Host is not this machine, which
@@ -41,25 +48,37 @@ type Options struct {
 // Handler is the server's HTTP surface.
 type Handler struct {
 	http.Handler
-	sse *sse
+	sse      *sse
+	draining atomic.Bool
 }
 
-// New assembles a handler.
+// New assembles a handler. An error is one of the options': Access or Limits name
+// a tool that Register does not add.
 func New(o Options) (*Handler, error) {
 	if o.Implementation == nil || o.Register == nil || o.Verifier == nil || o.Logger == nil || o.Client == "" {
 		return nil, errors.New("assembling the endpoint: Implementation, Register, Verifier, Client and Logger are required")
 	}
 
-	server := newServer(o)
-	sse := newSSE(server)
+	server, err := newServer(o)
+	if err != nil {
+		return nil, err
+	}
+	h := &Handler{sse: newSSE(server)}
 	front := func(next http.Handler) http.Handler {
 		return guardOrigin(o.LoopbackHostOnly, identity.Require(o.Verifier, o.Logger, boundBody(unbuffered(next))))
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", front(serveStreamable(server, o.Logger)))
-	mux.Handle("/sse", front(sse))
+	mux.Handle("/sse", front(h.sse))
 	mux.HandleFunc("GET /health", health)
-	return &Handler{Handler: cloudlog.WithTrace(mux), sse: sse}, nil
+	mux.HandleFunc("GET /ready", h.ready(o))
+	if v, ok := o.Verifier.(*identity.OIDC); ok {
+		for _, path := range v.MetadataPaths() {
+			mux.Handle(path, v.MetadataHandler(o.Implementation.Title))
+		}
+	}
+	h.Handler = cloudlog.WithTrace(mux)
+	return h, nil
 }
 
 // Drain ends what would otherwise go on for ever: the event streams of /sse,
@@ -67,9 +86,12 @@ func New(o Options) (*Handler, error) {
 // when ctx is done. New ones are refused. It returns once the last has been
 // told to end. Requests to /mcp end by themselves; [http.Server.Shutdown] waits
 // for them.
-func (h *Handler) Drain(ctx context.Context) { h.sse.drain(ctx) }
+func (h *Handler) Drain(ctx context.Context) {
+	h.draining.Store(true)
+	h.sse.drain(ctx)
+}
 
-func newServer(o Options) *mcp.Server {
+func newServer(o Options) (*mcp.Server, error) {
 	server := mcp.NewServer(o.Implementation, &mcp.ServerOptions{
 		Instructions: o.Instructions,
 		Logger:       cloudlog.AtLeast(o.Logger, slog.LevelWarn),
@@ -81,9 +103,9 @@ func newServer(o Options) *mcp.Server {
 		// No KeepAlive: its pings need a session, and without one they end
 		// the call that is running.
 	})
-	server.AddReceivingMiddleware(guard.Audit(o.Logger, o.Client), guard.Recover(o.Logger))
-	o.Register(server)
-	return server
+	g := guard.New(server, guard.Options{Client: o.Client, Access: o.Access, Limits: o.Limits, Logger: o.Logger})
+	o.Register(g)
+	return server, g.Check()
 }
 
 // serveStreamable serves every protocol revision since 2025-03-26. Stateless,
@@ -103,4 +125,25 @@ func serveStreamable(server *mcp.Server, logger *slog.Logger) http.Handler {
 func health(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write([]byte(`{"status":"ok"}` + "\n"))
+}
+
+// ready tells a load balancer whether to send requests here. Why not is in the
+// log: whoever asks need not be anyone.
+func (h *Handler) ready(o Options) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		status := "ready"
+		if h.draining.Load() {
+			status = "stopping"
+		} else if o.Ready != nil {
+			if err := o.Ready(r.Context()); err != nil {
+				o.Logger.ErrorContext(r.Context(), "not ready", "error", err.Error())
+				status = "not ready"
+			}
+		}
+		if status != "ready" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		_, _ = fmt.Fprintf(w, "{\"status\":%q}\n", status)
+	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/berth-mcp/berth/server/cloudlog"
 	"github.com/berth-mcp/berth/server/endpoint"
+	"github.com/berth-mcp/berth/server/guard"
 	"github.com/berth-mcp/berth/server/identity"
 	"github.com/berth-mcp/berth/server/identity/identitytest"
 	"github.com/berth-mcp/berth/server/portal"
@@ -40,9 +41,9 @@ type fixture struct {
 	log *syncBuffer
 }
 
-func start(t *testing.T, mode identity.Mode, extra ...func(*mcp.Server)) fixture {
+func start(t *testing.T, mode identity.Mode, extra ...func(*guard.Guard)) fixture {
 	t.Helper()
-	verifier, err := identity.New(mode, func(string) string { return "acme" })
+	verifier, err := identity.New(identity.Options{Mode: mode, Getenv: func(string) string { return "acme" }})
 	require.NoError(t, err)
 	acme, err := portal.Open("acme")
 	require.NoError(t, err)
@@ -50,7 +51,7 @@ func start(t *testing.T, mode identity.Mode, extra ...func(*mcp.Server)) fixture
 	handler, err := endpoint.New(endpoint.Options{
 		Implementation: &mcp.Implementation{Name: "test", Version: "1"},
 		Instructions:   acme.Instructions(),
-		Register: func(s *mcp.Server) {
+		Register: func(s *guard.Guard) {
 			acme.Register(s, "acme-00001-abc")
 			for _, register := range extra {
 				register(s)
@@ -325,8 +326,8 @@ func TestRequestsThatAreNotAnEditors(t *testing.T) {
 }
 
 func TestAPanickingToolFailsItsCallAlone(t *testing.T) {
-	f := start(t, identity.ModeDev, func(s *mcp.Server) {
-		mcp.AddTool(s, &mcp.Tool{Name: "panic"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+	f := start(t, identity.ModeDev, func(g *guard.Guard) {
+		guard.AddTool(g, guard.Viewer, &mcp.Tool{Name: "panic"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
 			panic("oh")
 		})
 	})

@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"strings"
 	"time"
+
+	"github.com/berth-mcp/berth/server/identity"
 )
 
 const (
@@ -30,30 +29,17 @@ const (
 func guardOrigin(loopbackHostOnly bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, origin := range r.Header.Values("Origin") {
-			if u, err := url.Parse(origin); err != nil || !isLoopback(u.Host) {
+			if u, err := url.Parse(origin); err != nil || !identity.IsLoopback(u.Host) {
 				http.Error(w, fmt.Sprintf("origin %q may not use this server: only pages from this machine may", origin), http.StatusForbidden)
 				return
 			}
 		}
-		if loopbackHostOnly && !isLoopback(r.Host) {
+		if loopbackHostOnly && !identity.IsLoopback(r.Host) {
 			http.Error(w, fmt.Sprintf("host %q is not this server: use localhost or 127.0.0.1", r.Host), http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// isLoopback says if hostport, whose port is optional, names this machine.
-func isLoopback(hostport string) bool {
-	host := hostport
-	if h, _, err := net.SplitHostPort(hostport); err == nil {
-		host = h
-	}
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && addr.Unmap().IsLoopback()
 }
 
 // boundBody reads a request's body before next sees the request, within

@@ -101,7 +101,7 @@ func (s *sse) post(w http.ResponseWriter, r *http.Request) {
 	session := s.sessions[r.URL.Query().Get("sessionid")]
 	s.mu.Unlock()
 	caller, ok := identity.FromContext(r.Context())
-	if session == nil || !ok || caller != session.owner {
+	if session == nil || !ok || caller.Key() != session.owner.Key() {
 		http.Error(w, "there is no such session; open a new one with GET", http.StatusNotFound)
 		return
 	}

@@ -1,11 +1,8 @@
-// Package guard stands between the protocol and the tools: what it does holds
-// for every tool, whatever the tool does.
-//
-// It must not know any tool, nor how a caller came to be known.
 package guard
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"time"
@@ -14,49 +11,119 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-const methodCallTool = "tools/call"
-
-// maxName bounds, in bytes, what a record holds of a tool's name: it comes
-// from the caller, and need not be one of ours.
-const maxName = 128
-
-// Outcomes of a tool call, as [Audit] records them.
+// Outcomes of a call, as its [Record] says.
 const (
 	OutcomeOK        = "ok"
 	OutcomeToolError = "tool_error" // the tool answered that it could not do it
 	OutcomeError     = "error"      // the call failed: no such tool, for one
 	OutcomeCancelled = "cancelled"  // the caller gave up
+	OutcomeRefused   = "refused"    // the caller may not, or not now
+	OutcomeTimeout   = "timeout"    // it took longer than it may
 )
 
-// Audit writes one record for each tool call, after it: caller, client, tool,
-// outcome, duration in milliseconds, and through the logger the trace.
-// Arguments and results are not in it.
-func Audit(logger *slog.Logger, client string) mcp.Middleware {
+// Record is what is kept of a call.
+type Record struct {
+	// Kind is "tool call", "resource read" or "prompt get"; Name is the tool's
+	// or the prompt's name, or the resource's URI.
+	Kind, Name string
+	// Arguments are those of the call, without secrets and cut; see [Redact].
+	Arguments any
+	// Caller is for whom the call was made, and Via through whose door.
+	Caller, Via string
+	Role        Role
+	Outcome     string
+	Reason      string // why it was refused
+	Duration    time.Duration
+}
+
+type recordKey struct{}
+
+// recordFrom is the record that is being made of the request; nil if none is.
+func recordFrom(ctx context.Context) *Record {
+	record, _ := ctx.Value(recordKey{}).(*Record)
+	return record
+}
+
+// audit writes one record for each call, after it, and through the logger the
+// trace that it is part of. It stands outside of everything that may refuse,
+// fail or panic.
+func audit(o Options) mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-			if method != methodCallTool {
+			record := newRecord(method, req)
+			if record == nil {
 				return next(ctx, method, req)
 			}
-			start := time.Now()
-			result, err := next(ctx, method, req)
 			caller, _ := identity.FromContext(ctx)
-			logger.InfoContext(ctx, "tool call",
-				"caller", caller.Email,
-				"client", client,
-				"tool", toolName(req),
-				"outcome", outcome(ctx, result, err),
-				"duration_ms", float64(time.Since(start).Microseconds())/1000)
+			record.Caller, record.Via = caller.Email, caller.Via
+
+			start := time.Now()
+			result, err := next(context.WithValue(ctx, recordKey{}, record), method, req)
+			record.Duration = time.Since(start)
+			if record.Outcome == "" {
+				record.Outcome = outcome(ctx, result, err)
+			}
+			record.log(ctx, o)
+			if o.Observe != nil {
+				o.Observe(ctx, *record)
+			}
 			return result, err
 		}
 	}
 }
 
-func toolName(req mcp.Request) string {
-	params, ok := req.GetParams().(*mcp.CallToolParamsRaw)
-	if !ok || params == nil {
-		return ""
+// newRecord begins the record of a call; nil for a request that is none.
+func newRecord(method string, req mcp.Request) *Record {
+	switch method {
+	case methodCallTool:
+		record := &Record{Kind: "tool call", Name: cut(toolName(req))}
+		if params, ok := req.GetParams().(*mcp.CallToolParamsRaw); ok && params != nil {
+			record.Arguments = Redact(params.Arguments)
+		}
+		return record
+	case "resources/read":
+		record := &Record{Kind: "resource read"}
+		if params, ok := req.GetParams().(*mcp.ReadResourceParams); ok && params != nil {
+			record.Name = cut(params.URI)
+		}
+		return record
+	case "prompts/get":
+		record := &Record{Kind: "prompt get"}
+		if params, ok := req.GetParams().(*mcp.GetPromptParams); ok && params != nil {
+			record.Name = cut(params.Name)
+			if raw, err := json.Marshal(params.Arguments); err == nil {
+				record.Arguments = Redact(raw)
+			}
+		}
+		return record
 	}
-	return params.Name[:min(len(params.Name), maxName)]
+	return nil
+}
+
+// fieldOf is what a kind's name is called in its record.
+var fieldOf = map[string]string{"tool call": "tool", "resource read": "resource", "prompt get": "prompt"}
+
+func (r *Record) log(ctx context.Context, o Options) {
+	attrs := []slog.Attr{
+		slog.String("caller", r.Caller),
+		slog.String("client", o.Client),
+		slog.String(fieldOf[r.Kind], r.Name),
+		slog.String("role", r.Role.String()),
+		slog.String("outcome", r.Outcome),
+		slog.Float64("duration_ms", float64(r.Duration.Microseconds())/1000),
+	}
+	if r.Via != "" {
+		attrs = append(attrs, slog.String("via", r.Via))
+	}
+	if r.Arguments != nil {
+		attrs = append(attrs, slog.Any("arguments", r.Arguments))
+	}
+	level := slog.LevelInfo
+	if r.Outcome == OutcomeRefused {
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.String("reason", r.Reason))
+	}
+	o.Logger.LogAttrs(ctx, level, r.Kind, attrs...)
 }
 
 func outcome(ctx context.Context, result mcp.Result, err error) string {

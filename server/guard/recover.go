@@ -9,10 +9,10 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// Recover turns a panic below it into an error of that one call. Handlers run
+// recoverPanics turns a panic below it into an error of that one call. Handlers run
 // on goroutines of their own, where a panic would end the process and with it
 // everyone else's calls.
-func Recover(logger *slog.Logger) mcp.Middleware {
+func recoverPanics(logger *slog.Logger) mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (result mcp.Result, err error) {
 			defer func() {

@@ -53,16 +53,23 @@ type CloudRun struct {
 	now func() time.Time
 }
 
-func newCloudRun(getenv func(string) string) (Verifier, error) {
-	if getenv("K_SERVICE") == "" {
+func newCloudRun(o Options) (Verifier, error) {
+	if o.Getenv("K_SERVICE") == "" {
 		return nil, errors.New("cloudrun trusts the platform to have checked each token, but this is not Cloud Run (K_SERVICE is not set): " +
 			"anyone could say they are anyone; use dev on your own machine")
+	}
+	// Cloud Run sets PORT for the container that it sends requests to, and for
+	// no other: https://cloud.google.com/run/docs/container-contract#env-vars.
+	if o.Getenv("PORT") == "" {
+		return nil, errors.New("cloudrun trusts the platform to have checked each token, but this container is not the one that gets the platform's requests (PORT is not set): " +
+			"what reaches a sidecar comes from the container beside it; use dev there")
 	}
 	return CloudRun{now: time.Now}, nil
 }
 
 // claims are the parts of a Google ID token that say who the caller is.
 type claims struct {
+	Issuer        string  `json:"iss"`
 	Email         string  `json:"email"`
 	EmailVerified bool    `json:"email_verified"`
 	Subject       string  `json:"sub"`
@@ -111,7 +118,7 @@ func (c CloudRun) caller(values []string) (Caller, error) {
 	if !claims.EmailVerified {
 		return Caller{}, errors.New("the token's e-mail address is not verified")
 	}
-	return Caller{Email: email, Subject: claims.Subject, Mode: ModeCloudRun}, nil
+	return Caller{Email: email, Subject: claims.Subject, Issuer: claims.Issuer, Mode: ModeCloudRun}, nil
 }
 
 // bearer takes the token out of the values of one header.

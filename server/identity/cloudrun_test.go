@@ -19,12 +19,12 @@ const (
 )
 
 func onCloudRun(name string) string {
-	return map[string]string{"K_SERVICE": "acme"}[name]
+	return map[string]string{"K_SERVICE": "acme", "PORT": "8080"}[name]
 }
 
 func cloudRun(t *testing.T) identity.Verifier {
 	t.Helper()
-	v, err := identity.New(identity.ModeCloudRun, onCloudRun)
+	v, err := identity.New(identity.Options{Mode: identity.ModeCloudRun, Getenv: onCloudRun})
 	require.NoError(t, err)
 	return v
 }
@@ -81,7 +81,7 @@ func TestCloudRunKnowsTheCallerFromTheHeaderThatThePlatformChecked(t *testing.T)
 				return
 			}
 			require.NoError(t, err)
-			assert.Equal(t, identity.Caller{Email: c.want, Subject: "sub-of-" + c.want, Mode: identity.ModeCloudRun}, caller)
+			assert.Equal(t, identity.Caller{Email: c.want, Subject: "sub-of-" + c.want, Issuer: "https://accounts.google.com", Mode: identity.ModeCloudRun}, caller)
 		})
 	}
 }
@@ -160,7 +160,7 @@ func FuzzCloudRunNeverPanicsAndNeverTakesAnUncheckedToken(f *testing.F) {
 	f.Add("Bearer "+identitytest.PlatformToken("ada@example.com", nil), "")
 	f.Add("Bearer a.b.c", "Bearer "+identitytest.PlatformToken("eve@example.com", nil))
 	f.Add("Bearer ..SIGNATURE_REMOVED_BY_GOOGLE", ",")
-	v, err := identity.New(identity.ModeCloudRun, onCloudRun)
+	v, err := identity.New(identity.Options{Mode: identity.ModeCloudRun, Getenv: onCloudRun})
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, checked, other string) {
 		caller, err := v.Verify(request([2]string{serverless, checked}, [2]string{authorization, other}))

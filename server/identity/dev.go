@@ -10,7 +10,7 @@ const DevEmail = "dev@localhost"
 // is the part of whoever listens.
 type Dev struct{}
 
-func newDev(func(string) string) (Verifier, error) { return Dev{}, nil }
+func newDev(Options) (Verifier, error) { return Dev{}, nil }
 
 // Verify implements [Verifier]; it never fails.
 func (Dev) Verify(*http.Request) (Caller, error) {

@@ -11,6 +11,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -21,17 +22,29 @@ import (
 // Mode names one way of knowing the caller.
 type Mode string
 
-// The modes; see [CloudRun] and [Dev].
+// The modes; see [CloudRun], [OIDC] and [Dev].
 const (
 	ModeCloudRun Mode = "cloudrun"
+	ModeOIDC     Mode = "oidc"
 	ModeDev      Mode = "dev"
 )
 
-// constructors has one entry for each mode. getenv reads the environment in
-// which the server runs.
-var constructors = map[Mode]func(getenv func(string) string) (Verifier, error){
+// constructors has one entry for each mode.
+var constructors = map[Mode]func(Options) (Verifier, error){
 	ModeCloudRun: newCloudRun,
+	ModeOIDC:     newOIDC,
 	ModeDev:      newDev,
+}
+
+// Options say how callers are to be known.
+type Options struct {
+	// Mode is required.
+	Mode Mode
+	// Getenv reads the environment that the server runs in, which tells a mode
+	// whether it may be trusted there. Required.
+	Getenv func(string) string
+	// OIDC is for ModeOIDC, and must be empty for the others.
+	OIDC OIDCConfig
 }
 
 // Caller is who sent a request.
@@ -41,24 +54,47 @@ type Caller struct {
 	// Subject is the issuer's own lasting name for the caller; an e-mail may
 	// be given to someone else one day. Empty where the mode knows none.
 	Subject string
+	// Issuer is the URL of who says so; empty in mode dev.
+	Issuer string
+	// Groups are those that the issuer says the caller is in; see
+	// [Issuer.GroupsClaim]. Only mode oidc knows any.
+	Groups []string
+	// Via is the e-mail of the Google identity that Cloud Run let in, where
+	// that is not the caller's own: in mode oidc, the developer on behalf of
+	// whose editor's user the call is made.
+	Via string
 	// Mode is how the caller is known.
 	Mode Mode
 }
 
+// Key tells callers apart: two requests have the same key if they are of the
+// same person, known in the same way, through the same door.
+func (c Caller) Key() string {
+	return strings.Join([]string{string(c.Mode), c.Issuer, c.Subject, c.Email, c.Via}, "\n")
+}
+
 // Verifier tells who sent a request. Its errors go to the operator's log: they
-// say what was wrong with the request and hold no part of a token.
+// say what was wrong with the request and hold no part of a token. An error that
+// is [ErrUnavailable] is not the request's fault.
 type Verifier interface {
 	Verify(*http.Request) (Caller, error)
 }
 
+// ErrUnavailable is the error of a verifier that cannot tell who the caller is
+// because what it needs for that is out of reach for now.
+var ErrUnavailable = errors.New("the caller cannot be verified for now")
+
 // New gives the verifier of a mode. An empty or unknown mode is an error, as
-// is a mode that cannot be trusted in the environment that getenv reads.
-func New(mode Mode, getenv func(string) string) (Verifier, error) {
-	construct, ok := constructors[mode]
+// is a mode that cannot be trusted in the environment that o.Getenv reads.
+func New(o Options) (Verifier, error) {
+	construct, ok := constructors[o.Mode]
 	if !ok {
-		return nil, fmt.Errorf("%q is no way of knowing the caller: set one of %s", mode, modeList())
+		return nil, fmt.Errorf("%q is no way of knowing the caller: set one of %s", o.Mode, modeList())
 	}
-	return construct(getenv)
+	if o.Mode != ModeOIDC && !o.OIDC.isZero() {
+		return nil, fmt.Errorf("issuers are configured, which mode %s does not ask: set mode oidc, or take them out", o.Mode)
+	}
+	return construct(o)
 }
 
 func modeList() string {

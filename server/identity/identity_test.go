@@ -18,19 +18,25 @@ import (
 
 func TestAModeThatCannotBeTrustedIsRefused(t *testing.T) {
 	nowhere := func(string) string { return "" }
+	inSidecar := func(name string) string { return map[string]string{"K_SERVICE": "acme"}[name] }
+	var none identity.OIDCConfig
 	for _, c := range []struct {
 		name   string
 		mode   identity.Mode
 		getenv func(string) string
+		oidc   identity.OIDCConfig
 		want   string
 	}{
-		{"no mode", "", onCloudRun, "set one of cloudrun, dev"},
-		{"an unknown mode", "none", onCloudRun, `"none" is no way of knowing the caller`},
-		{"a mode in other letters", "CloudRun", onCloudRun, "set one of cloudrun, dev"},
-		{"cloudrun anywhere else", identity.ModeCloudRun, nowhere, "K_SERVICE is not set"},
+		{"no mode", "", onCloudRun, none, "set one of cloudrun, dev, oidc"},
+		{"an unknown mode", "none", onCloudRun, none, `"none" is no way of knowing the caller`},
+		{"a mode in other letters", "CloudRun", onCloudRun, none, "set one of cloudrun, dev, oidc"},
+		{"cloudrun anywhere else", identity.ModeCloudRun, nowhere, none, "K_SERVICE is not set"},
+		{"cloudrun in a sidecar", identity.ModeCloudRun, inSidecar, none, "PORT is not set"},
+		{"cloudrun with issuers that it would not ask", identity.ModeCloudRun, onCloudRun, identity.OIDCConfig{Resource: "https://acme.example/mcp"}, "mode cloudrun does not ask"},
+		{"oidc without issuers", identity.ModeOIDC, onCloudRun, none, "oidc.issuers: there is none"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			v, err := identity.New(c.mode, c.getenv)
+			v, err := identity.New(identity.Options{Mode: c.mode, Getenv: c.getenv, OIDC: c.oidc})
 			require.ErrorContains(t, err, c.want)
 			assert.Nil(t, v)
 		})
@@ -38,7 +44,7 @@ func TestAModeThatCannotBeTrustedIsRefused(t *testing.T) {
 }
 
 func TestDevTakesEveryoneForTheSame(t *testing.T) {
-	v, err := identity.New(identity.ModeDev, func(string) string { return "" })
+	v, err := identity.New(identity.Options{Mode: identity.ModeDev, Getenv: func(string) string { return "" }})
 	require.NoError(t, err)
 	caller, err := v.Verify(request([2]string{authorization, "Bearer " + identitytest.PlatformToken("eve@example.com", nil)}))
 	require.NoError(t, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/berth-mcp/berth/server/guard"
 	"github.com/berth-mcp/berth/server/identity"
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -18,16 +19,16 @@ func (p *Portal) Instructions() string {
 		"and hold the work against the acceptance criteria. The portal is read-only.", p.name)
 }
 
-// Register adds the portal's tools to a server. revision names the running
+// Register adds the portal's tools to a guarded server. revision names the running
 // version of the server to callers, and may be empty.
-func (p *Portal) Register(server *mcp.Server, revision string) {
-	mcp.AddTool(server, &mcp.Tool{
+func (p *Portal) Register(g *guard.Guard, revision string) {
+	guard.AddTool(g, guard.Viewer, &mcp.Tool{
 		Name:        "whoami",
 		Title:       "Who am I",
 		Description: "Tells as whom the server knows you, and which client's portal this is.",
 		Annotations: readOnly(),
 	}, p.whoami(revision))
-	mcp.AddTool(server, &mcp.Tool{
+	guard.AddTool(g, guard.Viewer, &mcp.Tool{
 		Name:         "list_goals",
 		Title:        "List goals",
 		Description:  "Lists the goals agreed with the client, by target date.",
@@ -35,7 +36,7 @@ func (p *Portal) Register(server *mcp.Server, revision string) {
 		InputSchema:  schema[listGoalsIn](),
 		OutputSchema: schema[listGoalsOut](),
 	}, p.listGoals)
-	mcp.AddTool(server, &mcp.Tool{
+	guard.AddTool(g, guard.Viewer, &mcp.Tool{
 		Name:         "list_deliverables",
 		Title:        "List deliverables",
 		Description:  "Lists the deliverables agreed with the client, by due date, with owner, status, dependencies and acceptance criteria.",

@@ -1,0 +1,118 @@
+package guard_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/berth-mcp/berth/server/cloudlog"
+	"github.com/berth-mcp/berth/server/guard"
+	"github.com/berth-mcp/berth/server/identity"
+)
+
+// guarded is an MCP server with a guard, and its log.
+type guarded struct {
+	server *mcp.Server
+	guard  *guard.Guard
+	log    *syncBuffer
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.String()
+}
+
+func newGuarded(o guard.Options) guarded {
+	g := guarded{log: new(syncBuffer)}
+	o.Client, o.Logger = "acme", cloudlog.New(g.log, slog.LevelInfo, "")
+	g.server = mcp.NewServer(&mcp.Implementation{Name: "test", Version: "1"}, nil)
+	g.guard = guard.New(g.server, o)
+	return g
+}
+
+func (g guarded) add(name string, needs guard.Role, readOnly bool, do func(context.Context) (string, error)) {
+	type in struct {
+		Text     string `json:"text,omitempty"`
+		Password string `json:"password,omitempty"`
+	}
+	tool := &mcp.Tool{Name: name, Annotations: &mcp.ToolAnnotations{ReadOnlyHint: readOnly}}
+	guard.AddTool(g.guard, needs, tool, func(ctx context.Context, _ *mcp.CallToolRequest, _ in) (*mcp.CallToolResult, any, error) {
+		text, err := do(ctx)
+		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil, err
+	})
+}
+
+func answering(text string) func(context.Context) (string, error) {
+	return func(context.Context) (string, error) { return text, nil }
+}
+
+// as connects a client whose every request is the caller's.
+func (g guarded) as(t *testing.T, caller identity.Caller) *mcp.ClientSession {
+	t.Helper()
+	inside, outside := mcp.NewInMemoryTransports()
+	// In-memory connections have no requests to take a caller from; as on HTTP, the
+	// server's context carries it.
+	connected, err := g.server.Connect(identity.NewContext(t.Context(), caller), inside, nil)
+	require.NoError(t, err)
+	session, err := mcp.NewClient(&mcp.Implementation{Name: "editor", Version: "1"}, nil).Connect(t.Context(), outside, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_ = session.Close()
+		_ = connected.Close()
+	})
+	return session
+}
+
+func person(email string, groups ...string) identity.Caller {
+	return identity.Caller{Email: email, Mode: identity.ModeOIDC, Groups: groups}
+}
+
+func call(t *testing.T, session *mcp.ClientSession, tool string, arguments any) *mcp.CallToolResult {
+	t.Helper()
+	result, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: tool, Arguments: arguments})
+	require.NoError(t, err)
+	return result
+}
+
+func text(result *mcp.CallToolResult) string {
+	var all strings.Builder
+	for _, content := range result.Content {
+		if c, ok := content.(*mcp.TextContent); ok {
+			all.WriteString(c.Text)
+		}
+	}
+	return all.String()
+}
+
+// records are the lines of the log with this message.
+func (g guarded) records(t *testing.T, message string) []map[string]any {
+	t.Helper()
+	var found []map[string]any
+	for line := range strings.Lines(g.log.String()) {
+		var record map[string]any
+		require.NoError(t, json.Unmarshal([]byte(line), &record))
+		if record["message"] == message {
+			found = append(found, record)
+		}
+	}
+	return found
+}

@@ -1,0 +1,216 @@
+package identity
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/oauthex"
+)
+
+// metadataPath is where the metadata of a protected resource are (RFC 9728,
+// section 3), with the resource's own path behind it.
+const metadataPath = "/.well-known/oauth-protected-resource"
+
+// OIDC knows the caller by a user token of an OpenID provider in Authorization:
+// an ID token, or an access token that is a JWT (RFC 9068).
+//
+// On Cloud Run, whose IAM has let the request in by the Google identity in
+// X-Serverless-Authorization, this is the second of two tokens: the first says
+// through which door the call came ([Caller.Via]), the second for whom it is
+// made.
+type OIDC struct {
+	resource   *url.URL
+	issuers    map[string]*issuer
+	onPlatform bool // behind Cloud Run's IAM
+	platform   CloudRun
+	now        func() time.Time
+}
+
+func newOIDC(o Options) (Verifier, error) {
+	if err := o.OIDC.Check(); err != nil {
+		return nil, err
+	}
+	resource, err := url.Parse(o.OIDC.Resource)
+	if err != nil {
+		return nil, fmt.Errorf("oidc.resource: %w", err) // it was checked
+	}
+	v := &OIDC{
+		resource:   resource,
+		issuers:    make(map[string]*issuer, len(o.OIDC.Issuers)),
+		onPlatform: o.Getenv("K_SERVICE") != "",
+		platform:   CloudRun{now: time.Now},
+		now:        time.Now,
+	}
+	for _, config := range o.OIDC.Issuers {
+		v.issuers[config.URL] = newIssuer(config)
+	}
+	return v, nil
+}
+
+// Verify implements [Verifier]. It asks an issuer for its keys when it first
+// meets one of its tokens, and when it meets one that is signed with a new key.
+func (v *OIDC) Verify(r *http.Request) (Caller, error) {
+	var via string
+	if v.onPlatform {
+		door, err := v.platform.caller(r.Header[headerServerless])
+		if err != nil {
+			return Caller{}, fmt.Errorf("header %s, which opens the door: %w", headerServerless, err)
+		}
+		via = door.Email
+	}
+	raw, err := bearer(r.Header[headerAuthorization])
+	if err != nil {
+		return Caller{}, fmt.Errorf("header %s, which says for whom: %w", headerAuthorization, err)
+	}
+	caller, err := v.user(r.Context(), raw)
+	if err != nil {
+		return Caller{}, fmt.Errorf("header %s, which says for whom: %w", headerAuthorization, err)
+	}
+	caller.Via = via
+	return caller, nil
+}
+
+// user verifies a user's token.
+func (v *OIDC) user(ctx context.Context, raw string) (Caller, error) {
+	name, err := claimedIssuer(raw)
+	if err != nil {
+		return Caller{}, err
+	}
+	issuer, ok := v.issuers[name]
+	if !ok {
+		return Caller{}, errors.New("the token is of an issuer that is not configured")
+	}
+	token, err := issuer.verify(ctx, raw, v.now())
+	if err != nil {
+		return Caller{}, err
+	}
+	return issuer.caller(token, v.now())
+}
+
+// claimedIssuer reads who a token says it is from, which decides whose keys are
+// to prove it.
+func claimedIssuer(raw string) (string, error) {
+	if len(raw) > maxToken {
+		return "", fmt.Errorf("the token has more than %d bytes", maxToken)
+	}
+	parts := strings.Split(raw, ".")
+	if len(parts) != 3 {
+		return "", errors.New("the token is not a JWT")
+	}
+	var payload struct {
+		Issuer string `json:"iss"`
+	}
+	if err := decodePart(parts[1], &payload); err != nil {
+		return "", errors.New("the token is not a JWT: its claims are malformed")
+	}
+	return payload.Issuer, nil
+}
+
+// caller takes the caller out of a token whose signature, issuer and expiry hold.
+func (i *issuer) caller(token *oidc.IDToken, now time.Time) (Caller, error) {
+	if !slices.ContainsFunc(token.Audience, func(aud string) bool { return slices.Contains(i.config.Audiences, aud) }) {
+		return Caller{}, errors.New("the token is for another audience")
+	}
+	var claims map[string]json.RawMessage
+	if err := token.Claims(&claims); err != nil {
+		return Caller{}, errors.New("the token's claims are not an object")
+	}
+	var notBefore float64
+	if raw, ok := claims["nbf"]; ok && json.Unmarshal(raw, &notBefore) != nil {
+		return Caller{}, errors.New("the token's claim nbf is not a number")
+	}
+	if early := notBefore - float64(now.Unix()); early > clockSkew.Seconds() {
+		return Caller{}, fmt.Errorf("the token is not valid for another %.0f s", early)
+	}
+	email, err := i.email(claims)
+	if err != nil {
+		return Caller{}, err
+	}
+	if token.Subject == "" {
+		return Caller{}, errors.New("the token names no subject")
+	}
+	return Caller{
+		Email:   email,
+		Subject: token.Subject,
+		Issuer:  token.Issuer,
+		Groups:  i.groups(claims),
+		Mode:    ModeOIDC,
+	}, nil
+}
+
+// email is the address that the issuer vouches for.
+func (i *issuer) email(claims map[string]json.RawMessage) (string, error) {
+	var email string
+	_ = json.Unmarshal(claims[i.config.EmailClaim], &email) // missing or of another type: not plausible
+	email = strings.ToLower(email)
+	if !plausibleEmail(email) {
+		return "", fmt.Errorf("the token names no e-mail address in its claim %s", i.config.EmailClaim)
+	}
+	// Some providers write the claim as a string.
+	verified, said := strings.Trim(string(claims["email_verified"]), `"`), claims["email_verified"] != nil
+	if verified != "true" && (said || !i.config.UnverifiedEmail) {
+		return "", errors.New("the token's e-mail address is not verified")
+	}
+	_, domain, _ := strings.Cut(email, "@")
+	if len(i.config.Domains) > 0 && !slices.Contains(i.config.Domains, domain) {
+		return "", errors.New("the token's e-mail address is in a domain that its issuer does not speak for")
+	}
+	return email, nil
+}
+
+// groups are those that the token lists; some providers write a single one
+// without brackets.
+func (i *issuer) groups(claims map[string]json.RawMessage) []string {
+	var names []string
+	if json.Unmarshal(claims[i.config.GroupsClaim], &names) != nil {
+		var name string
+		if json.Unmarshal(claims[i.config.GroupsClaim], &name) == nil && name != "" {
+			names = []string{name}
+		}
+	}
+	for n, name := range names {
+		names[n] = i.config.GroupPrefix + name
+	}
+	return names
+}
+
+// MetadataHandler serves the metadata by which a client finds the issuers (RFC
+// 9728), at [OIDC.MetadataPaths].
+func (v *OIDC) MetadataHandler(name string) http.Handler {
+	metadata := &oauthex.ProtectedResourceMetadata{
+		Resource:               v.resource.String(),
+		BearerMethodsSupported: []string{"header"},
+		ResourceName:           name,
+	}
+	for url := range v.issuers {
+		metadata.AuthorizationServers = append(metadata.AuthorizationServers, url)
+	}
+	slices.Sort(metadata.AuthorizationServers)
+	return auth.ProtectedResourceMetadataHandler(metadata)
+}
+
+// MetadataPaths are where clients look for the metadata of /mcp.
+func (v *OIDC) MetadataPaths() []string {
+	return []string{metadataPath, metadataPath + "/mcp"}
+}
+
+// challenge implements challenger (RFC 9728, section 5.1). What exactly is wrong
+// with a token is not its sender's to know.
+func (v *OIDC) challenge(r *http.Request) string {
+	at := *v.resource
+	at.Path = metadataPath + strings.TrimSuffix(v.resource.Path, "/")
+	challenge := fmt.Sprintf("Bearer resource_metadata=%q", at.String())
+	if _, sent := r.Header[headerAuthorization]; sent {
+		challenge += `, error="invalid_token"`
+	}
+	return challenge
+}
