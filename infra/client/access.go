@@ -1,6 +1,9 @@
 package client
 
 import (
+	"slices"
+
+	"github.com/pulumi/pulumi-gcp/sdk/v8/go/gcp/cloudidentity"
 	"github.com/pulumi/pulumi-gcp/sdk/v8/go/gcp/cloudrunv2"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
@@ -8,12 +11,65 @@ import (
 // newAccess lets in exactly the configured developers. The binding is
 // authoritative: a grant made by hand is gone after the next update. It is on
 // this service alone; on the project it would open every client's server.
-func newAccess(ctx *pulumi.Context, cfg Config, service *cloudrunv2.Service) (*cloudrunv2.ServiceIamBinding, error) {
-	return cloudrunv2.NewServiceIamBinding(ctx, "developers", &cloudrunv2.ServiceIamBindingArgs{
-		Project:  pulumi.String(cfg.Project),
-		Location: pulumi.String(cfg.Region),
+func (b *builder) newAccess(service *cloudrunv2.Service, group []pulumi.Resource) (*cloudrunv2.ServiceIamBinding, error) {
+	if b.args.Viewer {
+		if _, err := b.bind("viewers", "roles/run.viewer", service, group); err != nil {
+			return nil, err
+		}
+	}
+	return b.bind("developers", "roles/run.invoker", service, group)
+}
+
+func (b *builder) bind(suffix, role string, service *cloudrunv2.Service, after []pulumi.Resource) (*cloudrunv2.ServiceIamBinding, error) {
+	return cloudrunv2.NewServiceIamBinding(b.Context, b.child(suffix), &cloudrunv2.ServiceIamBindingArgs{
+		Project:  pulumi.String(b.args.Project),
+		Location: pulumi.String(b.args.Region),
 		Name:     service.Name,
-		Role:     pulumi.String("roles/run.invoker"),
-		Members:  pulumi.ToStringArray(cfg.Developers),
-	})
+		Role:     pulumi.String(role),
+		Members:  pulumi.ToStringArray(b.args.callers()),
+	}, pulumi.Parent(b.parent), pulumi.DependsOn(after))
+}
+
+// callers are who may call, as IAM members. A suspended server keeps its binding,
+// without members: without the binding, a grant made by hand would stay.
+func (a *ServerArgs) callers() []string {
+	if a.Suspend {
+		return []string{}
+	}
+	if a.Group.Email == "" {
+		return a.Developers
+	}
+	return canonicalMembers(append(slices.Clone(a.Developers), "group:"+a.Group.Email))
+}
+
+// newGroup is the group that the stack owns, and its members. A person who is
+// taken out of the configuration is out of the group.
+func (b *builder) newGroup() ([]pulumi.Resource, error) {
+	g := b.args.Group
+	if g.Email == "" {
+		return nil, nil
+	}
+	group, err := cloudidentity.NewGroup(b.Context, b.child("group"), &cloudidentity.GroupArgs{
+		Parent:             pulumi.String("customers/" + g.Customer),
+		GroupKey:           &cloudidentity.GroupGroupKeyArgs{Id: pulumi.String(g.Email)},
+		DisplayName:        pulumi.String("Developers of " + b.args.Client),
+		Description:        pulumi.String("May call the MCP server of " + b.args.Client + ". Berth owns this group: who is added by hand stays, who is in the stack's configuration comes and goes with it."),
+		InitialGroupConfig: pulumi.String("EMPTY"), // not even who creates it
+		Labels:             pulumi.StringMap{"cloudidentity.googleapis.com/groups.discussion_forum": pulumi.String("")},
+	}, b.options([]string{"cloudidentity"})...)
+	if err != nil {
+		return nil, err
+	}
+	for _, member := range g.Members {
+		if _, err := cloudidentity.NewGroupMembership(b.Context, b.child("member-"+member), &cloudidentity.GroupMembershipArgs{
+			Group:              group.ID(),
+			PreferredMemberKey: &cloudidentity.GroupMembershipPreferredMemberKeyArgs{Id: pulumi.String(member)},
+			Roles: cloudidentity.GroupMembershipRoleArray{
+				&cloudidentity.GroupMembershipRoleArgs{Name: pulumi.String("MEMBER")},
+			},
+		}, pulumi.Parent(b.parent)); err != nil {
+			return nil, err
+		}
+	}
+	return []pulumi.Resource{group}, nil
 }

@@ -8,29 +8,34 @@ import (
 // apiSet holds the enabled APIs by their short name, for resources to depend on.
 type apiSet map[string]*projects.Service
 
-// needs is the dependency on some of the APIs.
-func (a apiSet) needs(names ...string) pulumi.ResourceOption {
-	var on []pulumi.Resource
-	for _, name := range names {
-		on = append(on, a[name])
+// apis that the server needs.
+func (a *ServerArgs) apis() []string {
+	names := []string{"iam", "run"}
+	for name, used := range map[string]bool{
+		"artifactregistry": a.Image == "" && a.Repository == "",
+		"secretmanager":    len(a.Secrets) > 0,
+		"storage":          a.Data.Enabled,
+		"cloudidentity":    a.Group.Email != "",
+		"logging":          a.Monitoring.Enabled,
+		"monitoring":       a.Monitoring.Enabled,
+	} {
+		if used {
+			names = append(names, name)
+		}
 	}
-	return pulumi.DependsOn(on)
+	return names
 }
 
-// enableAPIs turns on what the stack uses. They stay on when the stack goes:
-// another client in the project may be using them.
-func enableAPIs(ctx *pulumi.Context, cfg Config) (apiSet, error) {
-	names := []string{"iam", "run"}
-	if cfg.Image == "" {
-		names = append(names, "artifactregistry")
-	}
+// enableAPIs turns on what the server uses. They stay on when it goes: another
+// client in the project may be using them.
+func (b *builder) enableAPIs() (apiSet, error) {
 	apis := apiSet{}
-	for _, name := range names {
-		api, err := projects.NewService(ctx, name, &projects.ServiceArgs{
-			Project:          pulumi.String(cfg.Project),
+	for _, name := range b.args.apis() {
+		api, err := projects.NewService(b.Context, b.child("api-"+name), &projects.ServiceArgs{
+			Project:          pulumi.String(b.args.Project),
 			Service:          pulumi.String(name + ".googleapis.com"),
 			DisableOnDestroy: pulumi.Bool(false),
-		})
+		}, pulumi.Parent(b.parent))
 		if err != nil {
 			return nil, err
 		}

@@ -5,13 +5,19 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// newIdentity is the account that the server runs as. It holds no role in the
-// project: a server that is taken over can reach nothing. Without it Cloud Run
-// would use the project's default account, which may edit everything.
-func newIdentity(ctx *pulumi.Context, cfg Config, apis apiSet) (*serviceaccount.Account, error) {
-	return serviceaccount.NewAccount(ctx, "server", &serviceaccount.AccountArgs{
-		Project:     pulumi.String(cfg.Project),
-		AccountId:   pulumi.String(cfg.name()),
-		DisplayName: pulumi.String("MCP server of " + cfg.Client),
-	}, apis.needs("iam"))
+// newAccount is the account that the server runs as. It holds no role in the
+// project: a server that is taken over reaches this client's own things and
+// nothing else. Without it Cloud Run would use the project's default account,
+// which may edit everything.
+func (b *builder) newAccount() (*serviceaccount.Account, error) {
+	return serviceaccount.NewAccount(b.Context, b.child("account"), &serviceaccount.AccountArgs{
+		Project:     pulumi.String(b.args.Project),
+		AccountId:   pulumi.String(b.args.name()),
+		DisplayName: pulumi.String("MCP server of " + b.args.Client),
+	}, b.options([]string{"iam"})...)
+}
+
+// member is the account as an IAM policy names it.
+func (b *builder) member() pulumi.StringOutput {
+	return pulumi.Sprintf("serviceAccount:%s", b.account.Email)
 }

@@ -5,8 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/berth-mcp/berth/infra/setting"
 )
 
 // memberKinds are the IAM principals that may be let in, and the form of what
@@ -20,21 +18,33 @@ var memberKinds = map[string]*regexp.Regexp{
 
 var (
 	emailAddress = regexp.MustCompile(`^[a-z0-9.!#$%&'*+/=?^_{|}~-]+@[a-z0-9-]+(\.[a-z0-9-]+)+$`)
+	customerID   = regexp.MustCompile(`^C[0-9a-z]{2,20}$`)
 	domainName   = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
 )
 
-// memberProblems reports what cannot be let in, as the person wrote it.
-func memberProblems(members []string) []error {
-	if len(members) == 0 {
-		return []error{setting.Problem("developers", "", "lets nobody in; name a group: pulumi config set --path 'developers[0]' group:ADDRESS")}
-	}
-	var problems []error
-	for _, m := range members {
+// accessProblems reports who cannot be let in, as the person wrote it.
+func (a *ServerArgs) accessProblems() []error {
+	var c checker
+	c.want(len(a.Developers) > 0 || a.Group.Email != "", "developers", "",
+		"lets nobody in; name a group: pulumi config set --path 'developers[0]' group:ADDRESS")
+	for _, m := range a.Developers {
 		if why := memberProblem(m); why != "" {
-			problems = append(problems, setting.Problem("developers", m, "%s", why))
+			c.want(false, "developers", m, "%s", why)
 		}
 	}
-	return problems
+	g := a.Group
+	if g.Email == "" {
+		c.want(g.Customer == "" && len(g.Members) == 0, "group.email", "", "is empty, and the group has settings; name the group's address, or remove them")
+		return c.problems
+	}
+	c.want(emailAddress.MatchString(strings.ToLower(g.Email)), "group.email", g.Email, "is not a group's address, like acme-developers@example.com")
+	c.want(customerID.MatchString(g.Customer), "group.customer", g.Customer, "is not a customer id, like C01abc234; find it with: gcloud organizations list")
+	for i, m := range g.Members {
+		key := fmt.Sprintf("group.members[%d]", i)
+		c.want(emailAddress.MatchString(strings.ToLower(m)), key, m, "is not an address, like ada@example.com; write it without user: or group:")
+		c.want(!strings.EqualFold(m, g.Email), key, m, "is the group itself; remove it")
+	}
+	return c.problems
 }
 
 func memberProblem(written string) string {
@@ -61,6 +71,16 @@ var memberExamples = map[string]string{
 	"user":           "user:ada@example.com",
 	"serviceAccount": "serviceAccount:agent@my-project.iam.gserviceaccount.com",
 	"domain":         "domain:example.com",
+}
+
+// canonicalAddresses are addresses in lower case, each once, sorted.
+func canonicalAddresses(addresses []string) []string {
+	var out []string
+	for _, address := range addresses {
+		out = append(out, strings.ToLower(strings.TrimSpace(address)))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // canonicalMembers writes members as IAM does, so that the same people never

@@ -1,11 +1,12 @@
 package client
 
 import (
+	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/berth-mcp/berth/infra/setting"
 )
 
 // The sizes of an instance, after
@@ -18,6 +19,11 @@ const (
 	largestMemory  = 32 << 10
 	// fractionMemory is the most that less than one CPU may have.
 	fractionMemory = 512
+	// fullMemory is the least that CPU all the time and the second execution
+	// environment need.
+	fullMemory = 512
+	// mostCPU and largestMemory are also the most of all containers together.
+	mostCPU = 8000
 )
 
 // leastMemory that a number of whole CPUs must have. There are no others.
@@ -32,38 +38,54 @@ var (
 	memoryQuantity = regexp.MustCompile(`^[0-9]{1,6}(Mi|Gi)$`)
 )
 
-// sizeProblems says what Cloud Run would refuse of an instance's size.
-func (c Config) sizeProblems() []error {
-	var problems []error
-	cpu, memory := cpuMillis(c.CPU), memoryMiB(c.Memory)
+// sizeProblems says what Cloud Run would refuse of an instance's size: the limits
+// of each container, and all of them together.
+func (a *ServerArgs) sizeProblems() []error {
+	var c checker
+	c.limits("", a.CPU, a.Memory)
+	cpu, memory := cpuMillis(a.CPU), memoryMiB(a.Memory)
+	for _, name := range slices.Sorted(maps.Keys(a.Sidecars)) {
+		s := a.Sidecars[name]
+		c.limits("sidecars."+name+".", s.CPU, s.Memory)
+		cpu, memory = cpu+cpuMillis(s.CPU), memory+memoryMiB(s.Memory)
+	}
+	if len(c.problems) > 0 {
+		return c.problems
+	}
+	c.want(cpu <= mostCPU, "sidecars", fmt.Sprintf("%dm", cpu), "is the CPU of all containers together, and an instance has 8 at the most; lower cpu somewhere")
+	c.want(memory <= largestMemory, "sidecars", fmt.Sprintf("%dMi", memory), "is the memory of all containers together, and an instance has 32Gi at the most; lower memory somewhere")
+	if cpu < wholeCPU {
+		c.want(a.Concurrency == 1, "concurrency", a.Concurrency, "must be 1 with %s CPU: less than one serves one request at a time", a.CPU)
+		c.want(memory <= fractionMemory, "memory", a.Memory, "is more than the %dMi that less than one CPU may have", fractionMemory)
+		c.want(a.CPUIdle, "cpuIdle", a.CPUIdle, "must be true with %s CPU: less than one is there for requests only", a.CPU)
+		c.want(a.ExecutionEnvironment != "gen2", "executionEnvironment", a.ExecutionEnvironment, "needs a whole CPU; raise cpu, or leave it to Cloud Run")
+	}
+	if memory < fullMemory {
+		c.want(a.CPUIdle, "cpuIdle", a.CPUIdle, "must be true with %s of memory: CPU all the time needs %dMi", a.Memory, fullMemory)
+		c.want(a.ExecutionEnvironment != "gen2", "executionEnvironment", a.ExecutionEnvironment, "needs %dMi of memory; raise memory, or leave it to Cloud Run", fullMemory)
+	}
+	return c.problems
+}
+
+// limits checks those of one container, whose keys have the prefix.
+func (c *checker) limits(prefix, cpuLimit, memoryLimit string) {
+	before := len(c.problems)
+	cpu, memory := cpuMillis(cpuLimit), memoryMiB(memoryLimit)
 	least, whole := leastMemory[cpu]
-	if !whole && (cpu < smallestCPU || cpu >= wholeCPU) {
-		problems = append(problems, setting.Problem("cpu", c.CPU, "is not a CPU limit; write 1, 2, 4, 6 or 8, or a part of one from 0.08, like 0.5 or 500m"))
+	c.want(whole || between(cpu, smallestCPU, wholeCPU-1), prefix+"cpu", cpuLimit,
+		"is not a CPU limit; write 1, 2, 4, 6 or 8, or a part of one from 0.08, like 0.5 or 500m")
+	c.want(between(memory, smallestMemory, largestMemory), prefix+"memory", memoryLimit,
+		"is not a memory limit from 128Mi to 32Gi; write it like 512Mi or 2Gi")
+	if len(c.problems) > before {
+		return
 	}
-	if memory < smallestMemory || memory > largestMemory {
-		problems = append(problems, setting.Problem("memory", c.Memory, "is not a memory limit from 128Mi to 32Gi; write it like 512Mi or 2Gi"))
-	}
-	if len(problems) > 0 {
-		return problems
-	}
-	if memory < least {
-		problems = append(problems, setting.Problem("memory", c.Memory, "is too little for %s CPUs, which need %dMi", c.CPU, least))
-	}
+	c.want(memory >= least, prefix+"memory", memoryLimit, "is too little for %s CPUs, which need %dMi", cpuLimit, least)
 	for _, step := range leastCPU {
 		if memory > step.above {
-			if cpu < step.cpu {
-				problems = append(problems, setting.Problem("cpu", c.CPU, "is too little for %s of memory, which needs %d", c.Memory, step.cpu/wholeCPU))
-			}
-			break
+			c.want(cpu >= step.cpu, prefix+"cpu", cpuLimit, "is too little for %s of memory, which needs %d", memoryLimit, step.cpu/wholeCPU)
+			return
 		}
 	}
-	if cpu < wholeCPU && c.Concurrency != 1 {
-		problems = append(problems, setting.Problem("concurrency", c.Concurrency, "must be 1 with %s CPU: less than one serves one request at a time", c.CPU))
-	}
-	if cpu < wholeCPU && memory > fractionMemory {
-		problems = append(problems, setting.Problem("memory", c.Memory, "is more than the %dMi that less than one CPU may have", fractionMemory))
-	}
-	return problems
 }
 
 // cpuMillis reads a CPU limit in thousandths; 0 where it is none.

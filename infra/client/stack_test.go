@@ -11,6 +11,7 @@ import (
 
 	"github.com/berth-mcp/berth/infra/image"
 	"github.com/berth-mcp/berth/proxy/relay"
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
@@ -75,7 +76,24 @@ func (r *recorder) one(t *testing.T, token string) pulumi.MockResourceArgs {
 }
 
 // run runs the stack "acme" with the settings, under mocks.
-func run(t *testing.T, s settings) (*recorder, error) {
+func run(t *testing.T, s settings, secret ...string) (*recorder, error) {
+	t.Helper()
+	r := &recorder{}
+	return r, program(t, Stack, s, r, secret...)
+}
+
+// loaded gives what the stack "acme" reads from the settings.
+func loaded(t *testing.T, s settings, secret ...string) (args *ServerArgs, err error) {
+	t.Helper()
+	err = program(t, func(ctx *pulumi.Context) (err error) {
+		args, err = Load(ctx)
+		return err
+	}, s, &recorder{}, secret...)
+	return args, err
+}
+
+// program runs a program as "pulumi up" does: the settings are in the environment.
+func program(t *testing.T, body pulumi.RunFunc, s settings, r *recorder, secret ...string) error {
 	t.Helper()
 	flat := map[string]string{}
 	for key, value := range s {
@@ -83,13 +101,18 @@ func run(t *testing.T, s settings) (*recorder, error) {
 			flat[key] = text
 			continue
 		}
-		encoded, err := json.Marshal(value)
-		require.NoError(t, err)
-		flat[key] = string(encoded)
+		flat[key] = encoded(t, value)
 	}
-	r := &recorder{}
-	err := pulumi.RunErr(Stack, pulumi.WithMocks("berth", "acme", r), func(info *pulumi.RunInfo) { info.Config = flat })
-	return r, err
+	t.Setenv(pulumi.EnvConfig, encoded(t, flat))
+	t.Setenv(pulumi.EnvConfigSecretKeys, encoded(t, secret))
+	return pulumi.RunErr(body, pulumi.WithMocks("berth", "acme", r))
+}
+
+func encoded(t *testing.T, value any) string {
+	t.Helper()
+	content, err := json.Marshal(value)
+	require.NoError(t, err)
+	return string(content)
 }
 
 func plain(p resource.PropertyMap) map[string]any { return p.Mappable() }
@@ -230,7 +253,7 @@ func TestThePreviewKnowsTheDigestThatWillBeDeployed(t *testing.T) {
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(source, name), []byte(content), 0o644))
 	}
-	built, err := image.Build(t.Context(), image.Source{Dir: source, Package: ".", Platforms: []string{"linux/amd64"}})
+	built, err := image.Build(t.Context(), image.Source{Dir: source, Package: ".", Platforms: []string{"linux/amd64"}}, authn.NewMultiKeychain())
 	require.NoError(t, err)
 
 	r := &recorder{}

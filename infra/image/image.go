@@ -1,5 +1,6 @@
 // Package image turns Go source into an OCI image and puts it into a registry,
-// with no Docker daemon and no base image to pull.
+// with its bill of materials beside it, no Docker daemon and, unless one is
+// asked for, no base image to pull.
 //
 // A build is reproducible: the same source, Go version and platforms give the
 // same digest on every machine, at every commit, with a clean or a dirty tree.
@@ -16,10 +17,12 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/ko/pkg/build"
 	"golang.org/x/tools/go/packages"
@@ -39,6 +42,8 @@ type Source struct {
 	// Package is the main package: a directory ("./server", or absolute) or an
 	// import path that the module in Dir requires.
 	Package string
+	// Base is the image to build on, by digest. Empty means an empty one.
+	Base string
 	// Platforms to build for, as "os/arch[/variant]". One gives an image,
 	// several give an index.
 	Platforms []string
@@ -51,13 +56,14 @@ type Image struct {
 	// SourceHash identifies what was built from: 64 hex digits.
 	SourceHash string
 
-	content build.Result
+	content   build.Result
+	platforms int
 }
 
-// Build compiles the source and wraps it into an image on an empty base: the
-// binary is static, so it needs nothing else. All problems of src are reported
-// together.
-func Build(ctx context.Context, src Source) (*Image, error) {
+// Build compiles the source and wraps it into an image. The binary is static, so
+// that on an empty base it lacks nothing. A base is pulled with the keychain. All
+// problems of src are reported together.
+func Build(ctx context.Context, src Source, keychain authn.Keychain) (*Image, error) {
 	if err := src.validate(); err != nil {
 		return nil, err
 	}
@@ -65,11 +71,15 @@ func Build(ctx context.Context, src Source) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	hash, err := sourceHash(ctx, dir, pkg, src.Platforms)
+	hash, err := sourceHash(ctx, dir, pkg, src.Base, src.Platforms)
 	if err != nil {
 		return nil, err
 	}
-	builder, err := newBuilder(ctx, dir, pkg, hash, src.Platforms)
+	base, err := pullBase(ctx, src, keychain)
+	if err != nil {
+		return nil, err
+	}
+	builder, err := newBuilder(ctx, dir, pkg, hash, src.Platforms, base)
 	if err != nil {
 		return nil, fmt.Errorf("preparing to build %s: %w", src.Package, err)
 	}
@@ -85,7 +95,7 @@ func Build(ctx context.Context, src Source) (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("computing the digest of %s: %w", src.Package, err)
 	}
-	return &Image{Digest: digest.String(), SourceHash: hash, content: content}, nil
+	return &Image{Digest: digest.String(), SourceHash: hash, content: content, platforms: len(src.Platforms)}, nil
 }
 
 func (src Source) validate() error {
@@ -99,6 +109,11 @@ func (src Source) validate() error {
 	for _, p := range src.Platforms {
 		if platform, err := v1.ParsePlatform(p); err != nil || platform.OS == "" || platform.Architecture == "" {
 			problems = append(problems, fmt.Errorf("platform %q: want os/arch, like linux/amd64", p))
+		}
+	}
+	if src.Base != "" {
+		if _, err := name.NewDigest(src.Base, name.StrictValidation); err != nil {
+			problems = append(problems, fmt.Errorf("base image %q: %w; name it by digest, as HOST/PATH@sha256:DIGEST", src.Base, err))
 		}
 	}
 	// The go command lets these win over the platform that is asked for, and
@@ -134,15 +149,45 @@ func (src Source) locate(ctx context.Context) (dir, pkg string, err error) {
 	return dir, found[0].PkgPath, nil
 }
 
-func newBuilder(ctx context.Context, dir, pkg, sourceHash string, platforms []string) (build.Interface, error) {
+// base is what a binary is put on, and what it is called.
+type base struct {
+	ref     name.Reference
+	content build.Result
+}
+
+func pullBase(ctx context.Context, src Source, keychain authn.Keychain) (base, error) {
+	if src.Base == "" {
+		content, err := scratch(src.Platforms)
+		return base{ref: name.MustParseReference("scratch"), content: content}, err
+	}
+	ref, err := name.NewDigest(src.Base, name.StrictValidation)
+	if err != nil {
+		return base{}, fmt.Errorf("base image %q: %w", src.Base, err)
+	}
+	found, err := remote.Get(ref, remote.WithContext(ctx), remote.WithAuthFromKeychain(keychain))
+	if err != nil {
+		return base{}, fmt.Errorf("pulling the base image %s: %w", ref, err)
+	}
+	var content build.Result
+	if found.MediaType.IsIndex() {
+		content, err = found.ImageIndex()
+	} else {
+		content, err = found.Image()
+	}
+	if err != nil {
+		return base{}, fmt.Errorf("reading the base image %s: %w", ref, err)
+	}
+	return base{ref: ref, content: content}, nil
+}
+
+func newBuilder(ctx context.Context, dir, pkg, sourceHash string, platforms []string, on base) (build.Interface, error) {
 	return build.NewGo(ctx, dir,
 		build.WithPlatforms(platforms...),
 		build.WithBaseImages(func(context.Context, string) (name.Reference, build.Result, error) {
-			base, err := scratch(platforms)
-			return name.MustParseReference("scratch"), base, err
+			return on.ref, on.content, nil
 		}),
 		build.WithTrimpath(true),
-		build.WithDisabledSBOM(),
+		build.WithSPDX("devel"), // a version of its own would be another bill for the same image
 		build.WithLabel(LabelSource, sourceHash),
 		build.WithConfig(map[string]build.Config{pkg: {
 			// The commit would make every commit a new digest.

@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
@@ -15,7 +16,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -38,7 +43,7 @@ func write(t *testing.T, dir, file, content string) {
 
 func built(t *testing.T, dir string, platforms []string) *Image {
 	t.Helper()
-	img, err := Build(t.Context(), Source{Dir: dir, Package: ".", Platforms: platforms})
+	img, err := Build(t.Context(), Source{Dir: dir, Package: ".", Platforms: platforms}, authn.NewMultiKeychain())
 	require.NoError(t, err)
 	return img
 }
@@ -98,7 +103,7 @@ func TestAnotherSourceGivesAnotherDigestAndTag(t *testing.T) {
 
 func TestBuildProblemsAreReportedTogetherAndNameTheValue(t *testing.T) {
 	t.Setenv("GOOS", "plan9")
-	_, err := Build(t.Context(), Source{Platforms: []string{"linux", "linux/amd64"}})
+	_, err := Build(t.Context(), Source{Platforms: []string{"linux", "linux/amd64"}}, authn.NewMultiKeychain())
 	require.Error(t, err)
 	for _, words := range []string{"package to build", `platform "linux"`, "GOOS=plan9"} {
 		assert.ErrorContains(t, err, words)
@@ -121,7 +126,7 @@ func TestWhatCannotBeBuiltSaysWhy(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := Build(t.Context(), test.src)
+			_, err := Build(t.Context(), test.src, authn.NewMultiKeychain())
 			require.ErrorContains(t, err, test.says)
 		})
 	}
@@ -182,6 +187,80 @@ func TestSeveralPlatformsGiveAnIndex(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, *config.Platform())
 	}
+}
+
+// bill gives the bill of materials that is beside an image.
+func bill(t *testing.T, repository, digest string) string {
+	t.Helper()
+	there, err := remote.Image(reference(t, repository+":"+strings.Replace(digest, ":", "-", 1)+".sbom"))
+	require.NoError(t, err)
+	layers, err := there.Layers()
+	require.NoError(t, err)
+	require.Len(t, layers, 1)
+	content, err := layers[0].Uncompressed()
+	require.NoError(t, err)
+	defer content.Close()
+	text, err := io.ReadAll(content)
+	require.NoError(t, err)
+	return string(text)
+}
+
+func TestABillOfMaterialsIsBesideEachImage(t *testing.T) {
+	host, _ := countingRegistry(t)
+	repository := host + "/project/repo/server"
+	for _, platforms := range [][]string{linux, {"linux/amd64", "linux/arm64"}} {
+		img := built(t, source(t, "hello"), platforms)
+		_, err := img.Push(t.Context(), repository, authn.NewMultiKeychain())
+		require.NoError(t, err)
+		text := bill(t, repository, img.Digest)
+		assert.Contains(t, text, "SPDX-2.3")
+		assert.Contains(t, text, strings.TrimPrefix(img.Digest, "sha256:"))
+
+		again := built(t, source(t, "hello"), platforms)
+		_, err = again.Push(t.Context(), host+"/project/repo/again", authn.NewMultiKeychain())
+		require.NoError(t, err)
+		assert.Equal(t, text, bill(t, host+"/project/repo/again", again.Digest), "the same source, the same bill")
+		tags, err := remote.List(reference(t, img.Ref(host+"/project/repo/again")).Context())
+		require.NoError(t, err)
+		if len(platforms) == 1 {
+			assert.Len(t, tags, img.Versions(), "the image and its bill")
+		}
+	}
+}
+
+func TestABuildStandsOnItsBase(t *testing.T) {
+	host, _ := countingRegistry(t)
+	random, err := random.Image(64, 2)
+	require.NoError(t, err)
+	base, err := mutate.ConfigFile(random, &v1.ConfigFile{OS: "linux", Architecture: "amd64", RootFS: v1.RootFS{Type: "layers"}, Config: v1.Config{Env: []string{"BASE=yes"}}})
+	require.NoError(t, err)
+	base, err = mutate.AppendLayers(base, static.NewLayer([]byte("a layer of the base"), types.OCIUncompressedLayer))
+	require.NoError(t, err)
+	digest, err := base.Digest()
+	require.NoError(t, err)
+	at := host + "/bases/small@" + digest.String()
+	require.NoError(t, remote.Write(reference(t, at), base))
+
+	dir := source(t, "hello")
+	img, err := Build(t.Context(), Source{Dir: dir, Package: ".", Platforms: linux, Base: at}, authn.NewMultiKeychain())
+	require.NoError(t, err)
+	repository := host + "/project/repo/server"
+	_, err = img.Push(t.Context(), repository, authn.NewMultiKeychain())
+	require.NoError(t, err)
+	there, err := remote.Image(reference(t, img.Ref(repository)))
+	require.NoError(t, err)
+	config, err := there.ConfigFile()
+	require.NoError(t, err)
+	assert.Contains(t, config.Config.Env, "BASE=yes")
+	again, err := Build(t.Context(), Source{Dir: dir, Package: ".", Platforms: linux, Base: at}, authn.NewMultiKeychain())
+	require.NoError(t, err)
+	assert.Equal(t, img.Digest, again.Digest)
+	assert.NotEqual(t, img.Digest, built(t, dir, linux).Digest)
+
+	_, err = Build(t.Context(), Source{Dir: dir, Package: ".", Platforms: linux, Base: host + "/bases/small:latest"}, authn.NewMultiKeychain())
+	require.ErrorContains(t, err, "base image")
+	_, err = Build(t.Context(), Source{Dir: dir, Package: ".", Platforms: linux, Base: host + "/bases/other@" + digest.String()}, authn.NewMultiKeychain())
+	require.ErrorContains(t, err, "pulling the base image")
 }
 
 // authorization is what the keychain of an identity gives to a host.

@@ -20,12 +20,12 @@ import (
 
 // sourceHash identifies everything that a build of pkg depends on: the files of
 // each package of the main module, the versions of the modules around it (go.sum
-// vouches for their content), the Go version and the platforms. Neither the
+// vouches for their content), the Go version, the base and the platforms. Neither the
 // place of the files nor the commit counts.
-func sourceHash(ctx context.Context, dir, pkg string, platforms []string) (string, error) {
+func sourceHash(ctx context.Context, dir, pkg, base string, platforms []string) (string, error) {
 	platforms = slices.Sorted(slices.Values(platforms))
 	h := sha256.New()
-	fmt.Fprintln(h, runtime.Version())
+	fmt.Fprintln(h, runtime.Version(), base)
 	for _, platform := range platforms {
 		fmt.Fprintln(h, platform)
 		if err := hashPlatform(ctx, h, dir, pkg, platform); err != nil {

@@ -24,7 +24,11 @@ func rows(b *strings.Builder, prefix string, keys []Key) {
 		case k.Type == "array" && k.Fields != nil:
 			name += "[]"
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", name, k.Type, shownDefault(k.Default), strings.ReplaceAll(k.Description, "|", "\\|"))
+		byDefault := shownDefault(k.Default)
+		if len(k.Fields) > 0 { // they say it themselves
+			byDefault = ""
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", name, k.Type, byDefault, strings.ReplaceAll(k.Description, "|", "\\|"))
 		rows(b, name+".", k.Fields)
 	}
 }

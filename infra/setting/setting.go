@@ -38,7 +38,7 @@ var Kind = Key{
 
 // KindOf gives the stack's kind, as it is written.
 func KindOf(ctx *pulumi.Context) string {
-	return (&Reader{berth: config.New(ctx, "berth"), keys: []Key{Kind}}).Text(Kind.Name)
+	return (&Reader{raw: config.New(ctx, "berth").Get, keys: []Key{Kind}}).Text(Kind.Name)
 }
 
 // namespace is that of all settings.
@@ -46,8 +46,9 @@ const namespace = "berth:"
 
 // Reader reads settings and collects what is wrong with them.
 type Reader struct {
-	ctx      *pulumi.Context
-	berth    *config.Config
+	stack    string
+	raw      func(key string) string // what is set, or empty
+	secret   func(key string) bool
 	keys     []Key
 	problems []error
 }
@@ -55,12 +56,30 @@ type Reader struct {
 // NewReader reads the settings of a stack that has these keys. What else is set in
 // the namespace is a problem at once: a misspelt setting would do nothing, unseen.
 func NewReader(ctx *pulumi.Context, keys []Key) *Reader {
-	return &Reader{ctx: ctx, berth: config.New(ctx, "berth"), keys: keys, problems: unknown(ctx, keys)}
+	return &Reader{
+		stack:    ctx.Stack(),
+		raw:      config.New(ctx, "berth").Get,
+		secret:   func(key string) bool { return ctx.IsConfigSecret(namespace + key) },
+		keys:     keys,
+		problems: unknown(ctx, keys),
+	}
 }
+
+// Defaults reads the settings of a stack that has these keys and sets none.
+func Defaults(keys []Key) *Reader {
+	return &Reader{
+		raw:    func(string) string { return "" },
+		secret: func(string) bool { return false },
+		keys:   keys,
+	}
+}
+
+// Secret says if a setting, or a part of it, is encrypted in the stack's file.
+func (r *Reader) Secret(key string) bool { return r.secret(key) }
 
 // Text gives a setting of type string.
 func (r *Reader) Text(key string) string {
-	if raw := r.berth.Get(key); raw != "" {
+	if raw := r.raw(key); raw != "" {
 		return raw
 	}
 	return r.defaultOf(key).(string)
@@ -91,7 +110,7 @@ func read[T any](r *Reader, key string) T {
 		}
 		return value
 	}
-	raw, value := r.berth.Get(key), byDefault()
+	raw, value := r.raw(key), byDefault()
 	if raw == "" {
 		return value
 	}
@@ -117,18 +136,21 @@ func read[T any](r *Reader, key string) T {
 func (r *Reader) Add(problems ...error) { r.problems = append(r.problems, problems...) }
 
 // Err is everything that was reported, or nil.
-func (r *Reader) Err() error {
-	if err := errors.Join(r.problems...); err != nil {
-		return fmt.Errorf("the configuration of stack %s has problems, and nothing was changed:\n%w", r.ctx.Stack(), err)
+func (r *Reader) Err() error { return Join("the configuration of stack "+r.stack, r.problems) }
+
+// Join makes one error of all that is wrong with something, or nil.
+func Join(what string, problems []error) error {
+	if err := errors.Join(problems...); err != nil {
+		return fmt.Errorf("%s has problems, and nothing was changed:\n%w", what, err)
 	}
 	return nil
 }
 
 // shown is a value as an error may show it.
-func (r *Reader) shown(key string, raw any) any { return shown(r.ctx, key, raw) }
+func (r *Reader) shown(key string, raw any) any { return shown(r.secret(key), raw) }
 
-func shown(ctx *pulumi.Context, key string, raw any) any {
-	if ctx.IsConfigSecret(namespace + key) {
+func shown(secret bool, raw any) any {
+	if secret {
 		return "[secret]"
 	}
 	return raw

@@ -36,9 +36,9 @@ func unknown(ctx *pulumi.Context, keys []Key) []error {
 		switch {
 		case slices.Contains(known, name) || another && isDefault(value, of.Default):
 		case another:
-			found = append(found, Problem(name, shown(ctx, name, value), "is a setting of another kind of stack; remove it (pulumi config rm %s%s), or change berth:kind", namespace, name))
+			found = append(found, Problem(name, shown(ctx.IsConfigSecret(namespace+name), value), "is a setting of another kind of stack; remove it (pulumi config rm %s%s), or change berth:kind", namespace, name))
 		default:
-			found = append(found, Problem(name, shown(ctx, name, value), "is no setting of such a stack; %s", Instead(name, known)))
+			found = append(found, Problem(name, shown(ctx.IsConfigSecret(namespace+name), value), "is no setting of such a stack; %s", Instead(name, known)))
 		}
 	}
 	return found
