@@ -29,8 +29,8 @@ func follow(s *story) (stream chan<- events.EngineEvent, resources <-chan string
 		var done []string
 		for event := range in {
 			step := event.ResourcePreEvent
-			if step == nil || !changing[step.Metadata.Op] || strings.HasPrefix(step.Metadata.Type, "pulumi:") {
-				continue
+			if step == nil || !changing[step.Metadata.Op] || !strings.HasPrefix(step.Metadata.Type, "gcp:") {
+				continue // the stack and the component are not in the cloud
 			}
 			noun, known := nouns[step.Metadata.Type]
 			if !known {
