@@ -52,15 +52,16 @@ type Options struct {
 
 // A Relay is a listening proxy.
 type Relay struct {
-	reload    sync.Mutex
-	clients   atomic.Pointer[clients]
-	local     *http.ServeMux
-	sse       func(w http.ResponseWriter, r *http.Request, t Target, prefix string) bool
-	sender    *Sender
-	log       *slog.Logger
-	server    *http.Server
-	listeners []net.Listener
-	port      int
+	reload         sync.Mutex
+	clients        atomic.Pointer[clients]
+	local          *http.ServeMux
+	sse            func(w http.ResponseWriter, r *http.Request, t Target, prefix string) bool
+	sender         *Sender
+	keepAliveEvery time.Duration
+	log            *slog.Logger
+	server         *http.Server
+	listeners      []net.Listener
+	port           int
 
 	stopping context.Context // done when the proxy begins to stop
 	stop     context.CancelFunc
@@ -80,12 +81,13 @@ func New(o Options) (*Relay, error) {
 		return nil, err
 	}
 	s := &Relay{
-		local:     http.NewServeMux(),
-		sse:       o.SSE,
-		sender:    NewSender(o.Tokens),
-		log:       o.Logger,
-		listeners: listeners,
-		port:      port,
+		local:          http.NewServeMux(),
+		sse:            o.SSE,
+		sender:         NewSender(o.Tokens),
+		keepAliveEvery: keepAliveEvery,
+		log:            o.Logger,
+		listeners:      listeners,
+		port:           port,
 	}
 	s.clients.Store(&clients{})
 	s.SetTargets(o.Targets)

@@ -2,12 +2,11 @@ package relay
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
 )
-
-const copyBuffer = 32 << 10 // bytes
 
 // mayBeginWithEndpoint reports whether the answer may be the event stream of the
 // 2024-11-05 transport.
@@ -51,19 +50,24 @@ func (s *Relay) passOn(w http.ResponseWriter, r *http.Request, resp *http.Respon
 			return here, err
 		}}
 	}
-	if isEventStream(resp) {
+	events := isEventStream(resp)
+	if events {
 		up.stats.streams.Add(1)
 		defer up.stats.streams.Add(-1)
 		defer up.sessions.streaming(sessionKey(r.Header, rt.url))()
 	}
-	for name, values := range header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), header)
 	w.WriteHeader(resp.StatusCode)
-	if header.Get("Content-Length") == "" {
-		_ = http.NewResponseController(w).Flush() // a stream: its first part may be long in coming
+	if !events && header.Get("Content-Length") != "" {
+		return copyParts(&wholeWriter{w: w, left: resp.ContentLength}, source)
 	}
-	return stream(w, source)
+	silence := s.keepAliveEvery
+	if !events {
+		silence = 0
+	}
+	live := newLiveWriter(w, silence)
+	defer live.Close()
+	return copyParts(live, source)
 }
 
 // headerOf is the header of the target's response as the client gets it.
@@ -86,27 +90,59 @@ func (s *Relay) headerOf(resp *http.Response, rt route) http.Header {
 	return header
 }
 
-var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
+// A wholeWriter passes a body of known length on. It flushes each part but the last, which
+// goes out with the end of the response.
+type wholeWriter struct {
+	w    http.ResponseWriter
+	left int64
+}
 
-func stream(w http.ResponseWriter, source io.Reader) error {
-	buffer := copyBuffers.Get().(*[copyBuffer]byte)
-	defer copyBuffers.Put(buffer)
-	connection := http.NewResponseController(w)
+func (b *wholeWriter) Write(p []byte) (int, error) {
+	n, err := b.w.Write(p)
+	b.left -= int64(n)
+	if err != nil || b.left <= 0 {
+		return n, err
+	}
+	return n, http.NewResponseController(b.w).Flush()
+}
+
+const (
+	smallBuffer = 2 << 10 // bytes; most messages are smaller, and most streams are idle
+	largeBuffer = 32 << 10
+)
+
+var (
+	smallBuffers = sync.Pool{New: func() any { b := make([]byte, smallBuffer); return &b }}
+	largeBuffers = sync.Pool{New: func() any { b := make([]byte, largeBuffer); return &b }}
+)
+
+// copyParts copies each part as it comes, with a large buffer only as long as the parts
+// are large: an idle stream must not hold one.
+func copyParts(to io.Writer, from io.Reader) error {
+	pool := &smallBuffers
+	buffer := pool.Get().(*[]byte)
+	defer func() { pool.Put(buffer) }()
 	for {
-		n, err := source.Read(buffer[:])
+		n, err := from.Read(*buffer)
 		if n > 0 {
-			if _, err := w.Write(buffer[:n]); err != nil {
-				return err
-			}
-			if err := connection.Flush(); err != nil {
+			if _, err := to.Write((*buffer)[:n]); err != nil {
 				return err
 			}
 		}
-		switch {
-		case err == io.EOF:
+		if err == io.EOF {
 			return nil
-		case err != nil:
+		}
+		if err != nil {
 			return err
+		}
+		fits := &smallBuffers
+		if n >= smallBuffer {
+			fits = &largeBuffers
+		}
+		if fits != pool {
+			pool.Put(buffer)
+			pool = fits
+			buffer = pool.Get().(*[]byte)
 		}
 	}
 }
