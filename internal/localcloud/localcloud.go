@@ -38,6 +38,14 @@ type Options struct {
 	// Operator is the e-mail of the person who owns the projects and whom
 	// [Cloud.ProviderConfig] acts as. Required.
 	Operator string
+	// RestrictSharing lets IAM policies name the operator's own domain alone.
+	RestrictSharing bool
+	// BillingAccount pays for the projects, as in 012345-6789AB-CDEF01. Empty
+	// means that nobody does.
+	BillingAccount string
+	// Keys are the encryption keys that there are, as
+	// projects/P/locations/L/keyRings/R/cryptoKeys/K.
+	Keys []string
 	// InstanceEnv are variables of every instance, below those that a service
 	// sets itself: what keeps a program on loopback, if it can be told.
 	InstanceEnv map[string]string
@@ -149,6 +157,9 @@ func (c *Cloud) startPlatform() error {
 		Authenticate:    c.directory.Authenticate,
 		Groups:          c.directory,
 		Customer:        Customer,
+		RestrictSharing: c.options.RestrictSharing,
+		BillingAccount:  c.options.BillingAccount,
+		Keys:            c.options.Keys,
 		MemberExists:    c.directory.Exists,
 		Allows:          c.directory.Allows,
 		Projects:        c.options.Projects,
@@ -253,6 +264,10 @@ func (c *Cloud) ProviderConfig() map[string]string {
 		"gcp:artifactRegistryCustomEndpoint": c.apiURL + "/v1/",
 		"gcp:secretManagerCustomEndpoint":    c.apiURL + "/v1/",
 		"gcp:cloudIdentityCustomEndpoint":    c.apiURL + "/v1/",
+		"gcp:kmsCustomEndpoint":              c.apiURL + "/v1/",
+		"gcp:loggingCustomEndpoint":          c.apiURL + "/v2/",
+		"gcp:monitoringCustomEndpoint":       c.apiURL + "/",
+		"gcp:billingCustomEndpoint":          c.apiURL + "/v1/",
 	}
 }
 

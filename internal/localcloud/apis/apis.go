@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"cloud.google.com/go/artifactregistry/apiv1/artifactregistrypb"
@@ -49,6 +50,16 @@ type Options struct {
 	// Customer is the Google Workspace or Cloud Identity customer that the
 	// owners belong to, as in customers/C0123abcd. Its domains are theirs.
 	Customer string
+	// RestrictSharing lets policies name the customer's own people alone, as the
+	// organization policy of domain-restricted sharing does.
+	RestrictSharing bool
+	// BillingAccount pays for the projects, as in billingAccounts/012345-6789AB-CDEF01.
+	// Empty means that nobody does.
+	BillingAccount string
+	// Keys are the encryption keys that there are, as
+	// projects/P/locations/L/keyRings/R/cryptoKeys/K. None can be made here,
+	// since none can ever be deleted.
+	Keys []string
 	// Authenticate tells whose access token it is.
 	Authenticate func(accessToken string) (email string, err error)
 	// MemberExists tells whether a policy member "user:E", "group:E" or
@@ -100,6 +111,7 @@ func New(o Options) (*APIs, error) {
 	operations := newOperations()
 	policies := newPolicies(
 		func(member string) bool { return projects.hasAgent(member) || o.MemberExists(member) },
+		o.permits,
 		func(members []string, email string) bool {
 			return o.Allows(members, email) || projects.isAgentAmong(members, email)
 		},
@@ -117,13 +129,12 @@ func New(o Options) (*APIs, error) {
 		host: o.RegistryHost, access: access, projects: projects, usage: usage,
 		repositories: repositories, policies: policies,
 	}
+	management := newManagement(o, access)
 	services := &services{
-		projects: projects, operations: operations, policies: policies, accounts: accounts,
+		projects: projects, operations: operations, policies: policies, accounts: accounts, keys: management.keys,
 		registry: registry, platform: o.Platform, tasks: tasks, clock: clock, logger: o.Logger,
 		byName: map[string]*service{},
 	}
-
-	management := newManagement(o, projects, usage, accounts)
 
 	server := grpc.NewServer(
 		grpc.UnaryInterceptor(access.intercept),
@@ -136,6 +147,7 @@ func New(o Options) (*APIs, error) {
 	sm.RegisterSecretManagerServiceServer(server, secrets)
 	serviceusagepb.RegisterServiceUsageServer(server, usage)
 	longrunningpb.RegisterOperationsServer(server, operations)
+	management.register(server)
 	handler, err := newHandler(server, access, management.restOnly())
 	if err != nil {
 		return nil, fmt.Errorf("mapping REST to gRPC: %w", err)
@@ -145,6 +157,17 @@ func New(o Options) (*APIs, error) {
 		accounts: accounts, repositories: repositories, services: services, secrets: secrets,
 		management: management,
 	}, nil
+}
+
+// permits tells whether the organization lets a policy name a member. Service
+// accounts are all of projects here.
+func (o Options) permits(member string) bool {
+	if !o.RestrictSharing {
+		return true
+	}
+	kind, name, _ := strings.Cut(member, ":")
+	domain := name[strings.LastIndexByte(name, '@')+1:]
+	return kind == "serviceAccount" || slices.Contains(domainsOf(o.Owners), strings.ToLower(domain))
 }
 
 func (o Options) check() error {
@@ -170,11 +193,20 @@ func (a *APIs) Handler() http.Handler { return a.handler }
 // its own: its /v2/ is Cloud Run's too.
 func (a *APIs) Registry() http.Handler { return a.registry }
 
+// invokerRoles let their members call a service.
+var invokerRoles = []string{"roles/run.invoker", "roles/run.servicesInvoker"}
+
 // Invokers are the members of roles/run.invoker on the service
-// projects/P/locations/L/services/S now. Grants under a condition do not count:
-// the local cloud evaluates none.
+// projects/P/locations/L/services/S now, and those who hold it on the project.
+// Grants under a condition do not count: the local cloud evaluates none.
 func (a *APIs) Invokers(service string) []string {
-	return a.services.policies.members(service, "roles/run.invoker")
+	var members []string
+	for _, on := range []string{service, projectName(service)} {
+		for _, role := range invokerRoles {
+			members = append(members, a.services.policies.members(on, role)...)
+		}
+	}
+	return members
 }
 
 // EnabledServices are the names of the project's enabled APIs, sorted.

@@ -1,28 +1,53 @@
 package apis
 
 import (
-	"slices"
+	"cloud.google.com/go/billing/apiv1/billingpb"
+	"cloud.google.com/go/iam/apiv1/iampb"
+	"cloud.google.com/go/kms/apiv1/kmspb"
+	"cloud.google.com/go/orgpolicy/apiv2/orgpolicypb"
+	"google.golang.org/grpc"
 )
 
-// management is what administers a project and its people, around the services.
+// management is what administers projects and their people, around the services.
 type management struct {
-	manager  *resourceManager
-	identity *cloudIdentity
+	manager     *resourceManager
+	identity    *cloudIdentity
+	grants      *grants
+	keys        *keys
+	orgPolicies *orgPolicies
+	billing     *billing
 }
 
-func newManagement(o Options, projects *projects, usage *serviceUsage, accounts *accounts) *management {
-	return &management{
-		manager: &resourceManager{projects: projects, created: o.Now().UTC()},
-		identity: &cloudIdentity{projects: projects, usage: usage, accounts: accounts, groups: &groups{
+func newManagement(o Options, access *access) *management {
+	keys := &keys{access: access, names: o.Keys}
+	m := &management{
+		manager: &resourceManager{projects: access.projects, policies: access.policies, created: o.Now().UTC()},
+		identity: &cloudIdentity{projects: access.projects, usage: access.usage, accounts: access.accounts, groups: &groups{
 			directory: o.Groups, memberExists: o.MemberExists, customer: "customers/" + o.Customer, domains: domainsOf(o.Owners),
 			clock: o.Now, byEmail: map[string]*group{},
 		}},
+		grants:      &grants{keys: keys, access: access, policies: access.policies},
+		keys:        keys,
+		orgPolicies: &orgPolicies{projects: access.projects},
+		billing:     &billing{access: access, account: o.BillingAccount},
 	}
+	if o.RestrictSharing {
+		m.orgPolicies.allowed = o.Customer
+	}
+	for id := range o.Projects {
+		access.policies.own("projects/"+id, o.Owners)
+	}
+	return m
+}
+
+func (m *management) register(server *grpc.Server) {
+	iampb.RegisterIAMPolicyServer(server, m.grants)
+	kmspb.RegisterKeyManagementServiceServer(server, m.keys)
+	orgpolicypb.RegisterOrgPolicyServer(server, m.orgPolicies)
+	billingpb.RegisterCloudBillingServer(server, m.billing)
 }
 
 // restOnly are those of its APIs that have no protos.
 func (m *management) restOnly() []restOnly { return []restOnly{m.manager, m.identity} }
 
-func (m *management) inventory() []string {
-	return slices.Concat(m.identity.groups.inventory())
-}
+func (m *management) inventory() []string { return m.identity.groups.inventory() }

@@ -23,6 +23,15 @@ func match(pattern, name string) ([]string, bool) {
 	return values, true
 }
 
+// projectName is the projects/P that a resource's name begins with, or "".
+func projectName(name string) string {
+	segments := strings.SplitN(name, "/", 3)
+	if len(segments) < 2 || segments[0] != "projects" {
+		return ""
+	}
+	return "projects/" + segments[1]
+}
+
 // locationOf is where a resource named projects/P/locations/L/… is, or "".
 func locationOf(name string) string {
 	segments := strings.SplitN(name, "/", 5)

@@ -34,11 +34,17 @@ var knownPermissions = func() []string {
 		uploadArtifacts,
 		actAs,
 		"run.routes.invoke",
+		"cloudkms.cryptoKeyVersions.useToDecrypt",
+		useKey,
+		"serviceusage.services.use",
 	}
 	for _, r := range rules {
 		if r.permission != "" {
 			known = append(known, r.permission)
 		}
+	}
+	for _, kind := range policyKinds {
+		known = append(known, kind.get, kind.set)
 	}
 	slices.Sort(known)
 	return slices.Compact(known)

@@ -25,14 +25,16 @@ var noPolicyEtag = []byte{0x00, 0x10, 0x01}
 // policies are the IAM policies of all resources, by the resource's name.
 type policies struct {
 	memberExists func(member string) bool
-	allows       func(members []string, email string) bool
+	// permitted tells whether the organization lets a policy name the member.
+	permitted func(member string) bool
+	allows    func(members []string, email string) bool
 
 	mu     sync.Mutex
 	byName map[string]*iampb.Policy // replaced, never changed
 }
 
-func newPolicies(memberExists func(string) bool, allows func([]string, string) bool) *policies {
-	return &policies{memberExists: memberExists, allows: allows, byName: map[string]*iampb.Policy{}}
+func newPolicies(memberExists, permitted func(string) bool, allows func([]string, string) bool) *policies {
+	return &policies{memberExists: memberExists, permitted: permitted, allows: allows, byName: map[string]*iampb.Policy{}}
 }
 
 // get answers in the version that the caller asks for. One that is too old for
@@ -84,7 +86,8 @@ func (p *policies) set(resource string, req *iampb.SetIamPolicyRequest, roles []
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	have := noPolicyEtag
-	if old := p.byName[resource]; old != nil {
+	old := p.byName[resource]
+	if old != nil {
 		have = old.GetEtag()
 	}
 	if given := wanted.GetEtag(); len(given) > 0 && !bytes.Equal(given, have) {
@@ -92,8 +95,26 @@ func (p *policies) set(resource string, req *iampb.SetIamPolicyRequest, roles []
 			"There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff. The request's ETag '%s' did not match the current policy's ETag '%s'.",
 			base64.StdEncoding.EncodeToString(given), base64.StdEncoding.EncodeToString(have))
 	}
+	// Audit logging is left as it is, unless the mask says otherwise.
+	next.AuditConfigs = old.GetAuditConfigs()
+	if slices.Contains(req.GetUpdateMask().GetPaths(), auditConfigsPath) {
+		next.AuditConfigs = proto.CloneOf(wanted).GetAuditConfigs()
+	}
 	p.byName[resource] = next
 	return proto.CloneOf(next), nil
+}
+
+// own gives a project the policy that it is made with: its owners have it.
+func (p *policies) own(project string, owners []string) {
+	members := lowerAll(owners)
+	for i := range members {
+		members[i] = "user:" + members[i]
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.byName[project] = &iampb.Policy{
+		Version: 1, Etag: newEtagBytes(), Bindings: []*iampb.Binding{{Role: "roles/owner", Members: members}},
+	}
 }
 
 func (p *policies) drop(resource string) {
@@ -147,6 +168,7 @@ func (p *policies) check(policy *iampb.Policy, roles []string) error {
 			}
 		}
 	}
+	checkAuditConfigs(&v, policy.GetAuditConfigs())
 	return v.err()
 }
 
@@ -157,6 +179,9 @@ var memberKinds = map[string]string{
 
 func (p *policies) memberProblem(member string) string {
 	if member == "allUsers" || member == "allAuthenticatedUsers" {
+		if !p.permitted(member) {
+			return fmt.Sprintf("One or more users named in the policy do not belong to a permitted customer: %s", member)
+		}
 		return ""
 	}
 	kind, name, _ := strings.Cut(member, ":")
@@ -168,6 +193,8 @@ func (p *policies) memberProblem(member string) string {
 		return fmt.Sprintf("Invalid member %s: expected %s:NAME@DOMAIN", member, kind)
 	case kind != "domain" && !p.memberExists(member):
 		return fmt.Sprintf("%s %s does not exist", word, name)
+	case !p.permitted(member):
+		return fmt.Sprintf("One or more users named in the policy do not belong to a permitted customer: %s", member)
 	}
 	return ""
 }

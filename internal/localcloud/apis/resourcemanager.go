@@ -13,6 +13,7 @@ import (
 // REST only, as that API has no public protos.
 type resourceManager struct {
 	projects *projects
+	policies *policies
 	created  time.Time
 }
 
@@ -27,7 +28,7 @@ func (m *resourceManager) admit(*http.Request) error { return nil }
 func (m *resourceManager) get(c restCall) (any, error) {
 	found, ok := m.projects.find(c.names[0])
 	// Google does not tell a stranger whether a project exists.
-	if !ok || !callerOf(c.Context()).owner {
+	if !ok || !m.policies.may(c.Context(), getProject, "projects/"+found.id) {
 		return nil, status.Error(codes.PermissionDenied, "The caller does not have permission")
 	}
 	return map[string]any{

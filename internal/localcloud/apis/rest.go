@@ -24,9 +24,13 @@ import (
 // long variables is far below it.
 const maxMessageBytes = 4 << 20
 
-// operationRules are the REST paths of the operations service that its own
-// proto leaves to the APIs which use it.
-var operationRules = []*annotations.HttpRule{{
+// sharedRules are the REST paths that the protos of services which several
+// APIs use leave to these.
+var sharedRules = []*annotations.HttpRule{{
+	// What IAM's own proto asks for by POST, Cloud KMS is asked for by GET too.
+	Selector: "google.iam.v1.IAMPolicy.GetIamPolicy",
+	Pattern:  &annotations.HttpRule_Get{Get: "/v1/{resource=projects/*/locations/*/keyRings/*/cryptoKeys/*}:getIamPolicy"},
+}, {
 	Selector: "google.longrunning.Operations.GetOperation",
 	Pattern:  &annotations.HttpRule_Get{Get: "/v2/{name=projects/*/locations/*/operations/*}"},
 	AdditionalBindings: []*annotations.HttpRule{
@@ -55,7 +59,7 @@ func newHandler(server *grpc.Server, access *access, others []restOnly) (http.Ha
 			vanguard.WithMaxMessageBufferBytes(maxMessageBytes),
 		),
 		vanguard.WithCodec(newJSONCodec),
-		vanguard.WithRules(operationRules...),
+		vanguard.WithRules(sharedRules...),
 		vanguard.WithUnknownHandler(http.HandlerFunc(noRoute)),
 	)
 	if err != nil {

@@ -64,6 +64,17 @@ var roles = map[string][]string{
 		"secretmanager.secrets.get", "secretmanager.secrets.getIamPolicy", "secretmanager.secrets.list",
 		"secretmanager.versions.get", "secretmanager.versions.list",
 	},
+
+	"roles/browser":                              {"resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy"},
+	"roles/resourcemanager.projectIamAdmin":      {"resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy", "resourcemanager.projects.setIamPolicy"},
+	"roles/orgpolicy.policyViewer":               {"orgpolicy.policy.get"},
+	"roles/serviceusage.serviceUsageAdmin":       {"serviceusage.services.*"},
+	"roles/serviceusage.serviceUsageConsumer":    {"serviceusage.services.get", "serviceusage.services.list", "serviceusage.services.use"},
+	"roles/cloudkms.admin":                       {"cloudkms.cryptoKeys.*", "cloudkms.keyRings.*"},
+	"roles/cloudkms.cryptoKeyDecrypter":          {"cloudkms.cryptoKeyVersions.useToDecrypt"},
+	"roles/cloudkms.cryptoKeyEncrypter":          {useKey},
+	"roles/cloudkms.cryptoKeyEncrypterDecrypter": {"cloudkms.cryptoKeyVersions.useToDecrypt", useKey},
+	"roles/cloudkms.viewer":                      {"cloudkms.cryptoKeys.get", "cloudkms.cryptoKeys.list", "cloudkms.keyRings.get", "cloudkms.keyRings.list"},
 }
 
 // reading and editing are what the basic roles hold, but for owner's.
@@ -71,8 +82,10 @@ var (
 	reading = []string{
 		"artifactregistry.repositories.downloadArtifacts", "artifactregistry.repositories.get",
 		"artifactregistry.repositories.getIamPolicy", "artifactregistry.repositories.list",
+		"cloudkms.cryptoKeys.get", "cloudkms.keyRings.get",
 		"iam.serviceAccounts.get", "iam.serviceAccounts.getIamPolicy", "iam.serviceAccounts.list",
-		"operations.get", "operations.list",
+		"operations.get", "operations.list", "orgpolicy.policy.get",
+		"resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy",
 		"run.revisions.get", "run.revisions.list", "run.services.get", "run.services.getIamPolicy", "run.services.list",
 		"secretmanager.secrets.get", "secretmanager.secrets.getIamPolicy", "secretmanager.secrets.list",
 		"secretmanager.versions.get", "secretmanager.versions.list",

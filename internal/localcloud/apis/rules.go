@@ -2,7 +2,11 @@ package apis
 
 import (
 	"cloud.google.com/go/artifactregistry/apiv1/artifactregistrypb"
+	"cloud.google.com/go/billing/apiv1/billingpb"
+	"cloud.google.com/go/iam/apiv1/iampb"
+	"cloud.google.com/go/kms/apiv1/kmspb"
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
+	"cloud.google.com/go/orgpolicy/apiv2/orgpolicypb"
 	"cloud.google.com/go/run/apiv2/runpb"
 	sm "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 	"cloud.google.com/go/serviceusage/apiv1/serviceusagepb"
@@ -28,6 +32,7 @@ type rule struct {
 const (
 	accessVersion     = "secretmanager.versions.access"
 	actAs             = "iam.serviceAccounts.actAs"
+	getProject        = "resourcemanager.projects.get"
 	downloadArtifacts = "artifactregistry.repositories.downloadArtifacts"
 	uploadArtifacts   = "artifactregistry.repositories.uploadArtifacts"
 )
@@ -84,6 +89,16 @@ var rules = map[string]rule{
 	sm.SecretManagerService_GetIamPolicy_FullMethodName:         {secretsAPI, "secretmanager.secrets.getIamPolicy", "resource"},
 	sm.SecretManagerService_SetIamPolicy_FullMethodName:         {secretsAPI, "secretmanager.secrets.setIamPolicy", "resource"},
 	sm.SecretManagerService_TestIamPermissions_FullMethodName:   {secretsAPI, "", "resource"},
+
+	// What it takes depends on the resource; these methods ask themselves.
+	iampb.IAMPolicy_GetIamPolicy_FullMethodName:       {"", "", "resource"},
+	iampb.IAMPolicy_SetIamPolicy_FullMethodName:       {"", "", "resource"},
+	iampb.IAMPolicy_TestIamPermissions_FullMethodName: {"", "", "resource"},
+
+	kmspb.KeyManagementService_GetKeyRing_FullMethodName:        {keysAPI, "cloudkms.keyRings.get", "name"},
+	kmspb.KeyManagementService_GetCryptoKey_FullMethodName:      {keysAPI, "cloudkms.cryptoKeys.get", "name"},
+	orgpolicypb.OrgPolicy_GetEffectivePolicy_FullMethodName:     {orgPolicyAPI, "orgpolicy.policy.get", "name"},
+	billingpb.CloudBilling_GetProjectBillingInfo_FullMethodName: {billingAPI, getProject, "name"},
 
 	serviceusagepb.ServiceUsage_EnableService_FullMethodName:       {"", "serviceusage.services.enable", "name"},
 	serviceusagepb.ServiceUsage_DisableService_FullMethodName:      {"", "serviceusage.services.disable", "name"},

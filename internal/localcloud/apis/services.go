@@ -31,6 +31,7 @@ type services struct {
 	operations *operations
 	policies   *policies
 	accounts   *accounts
+	keys       *keys
 	registry   *registry
 	platform   Platform
 	tasks      *tasks
@@ -269,6 +270,9 @@ func (s *services) prepare(ctx context.Context, v *violations, at place, next *r
 		return err
 	}
 	if err := unservedBy(next); err != nil {
+		return err
+	}
+	if err := s.keys.usable(next.GetTemplate().GetEncryptionKey(), at.project); err != nil {
 		return err
 	}
 	account := next.GetTemplate().GetServiceAccount()

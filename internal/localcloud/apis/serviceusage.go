@@ -34,6 +34,7 @@ var knownAPIs = map[string]string{
 	"iamcredentials.googleapis.com":       "IAM Service Account Credentials API",
 	"logging.googleapis.com":              "Cloud Logging API",
 	"monitoring.googleapis.com":           "Cloud Monitoring API",
+	"orgpolicy.googleapis.com":            "Organization Policy API",
 	"run.googleapis.com":                  "Cloud Run Admin API",
 	"secretmanager.googleapis.com":        "Secret Manager API",
 	"serviceusage.googleapis.com":         "Service Usage API",

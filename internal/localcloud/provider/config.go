@@ -34,6 +34,10 @@ const (
 	artifactRegistryEndpoint  setting = "artifactRegistryCustomEndpoint"
 	secretManagerEndpoint     setting = "secretManagerCustomEndpoint"
 	cloudIdentityEndpoint     setting = "cloudIdentityCustomEndpoint"
+	kmsEndpoint               setting = "kmsCustomEndpoint"
+	loggingEndpoint           setting = "loggingCustomEndpoint"
+	monitoringEndpoint        setting = "monitoringCustomEndpoint"
+	budgetEndpoint            setting = "billingCustomEndpoint"
 	endpointSuffix                    = "CustomEndpoint"
 )
 
@@ -47,6 +51,10 @@ var endpoints = map[setting]string{
 	resourceManagerEndpoint:  "/",
 	serviceUsageEndpoint:     "/",
 	cloudIdentityEndpoint:    "/v1/",
+	kmsEndpoint:              "/v1/",
+	loggingEndpoint:          "/v2/",
+	monitoringEndpoint:       "/",
+	budgetEndpoint:           "/v1/",
 }
 
 // refused are the ways to name a real identity.

@@ -29,6 +29,10 @@ func loopbackConfig(change ...any) map[string]any {
 		"resourceManagerCustomEndpoint":  "http://[::1]:9/",
 		"serviceUsageCustomEndpoint":     "http://localhost:9/",
 		"cloudIdentityCustomEndpoint":    "http://127.0.0.1:9/v1/",
+		"kmsCustomEndpoint":              "http://127.0.0.1:9/v1/",
+		"loggingCustomEndpoint":          "http://127.0.0.1:9/v2/",
+		"monitoringCustomEndpoint":       "http://127.0.0.1:9/",
+		"billingCustomEndpoint":          "http://127.0.0.1:9/v1/",
 	}
 	for i := 0; i < len(change); i += 2 {
 		if change[i+1] == nil {
@@ -95,8 +99,9 @@ func TestCheckConfig(t *testing.T) {
 		"labels must be a map":   {config: loopbackConfig("defaultLabels", "[1]"), want: []string{"defaultLabels"}},
 		"everything is told at once": {
 			config: map[string]any{"projekt": "p"},
-			want: []string{"accessToken", "artifactRegistryCustomEndpoint", "cloudIdentityCustomEndpoint", "cloudRunV2CustomEndpoint", "iamCustomEndpoint",
-				"projekt", "resourceManagerCustomEndpoint", "secretManagerCustomEndpoint", "serviceUsageCustomEndpoint"},
+			want: []string{"accessToken", "artifactRegistryCustomEndpoint", "billingCustomEndpoint", "cloudIdentityCustomEndpoint", "cloudRunV2CustomEndpoint",
+				"iamCustomEndpoint", "kmsCustomEndpoint", "loggingCustomEndpoint", "monitoringCustomEndpoint", "projekt",
+				"resourceManagerCustomEndpoint", "secretManagerCustomEndpoint", "serviceUsageCustomEndpoint"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

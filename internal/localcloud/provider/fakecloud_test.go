@@ -79,6 +79,10 @@ func configOf(url string) map[string]any {
 		"resourceManagerCustomEndpoint":  url + "/",
 		"serviceUsageCustomEndpoint":     url + "/",
 		"cloudIdentityCustomEndpoint":    url + "/v1/",
+		"kmsCustomEndpoint":              url + "/v1/",
+		"loggingCustomEndpoint":          url + "/v2/",
+		"monitoringCustomEndpoint":       url + "/",
+		"billingCustomEndpoint":          url + "/v1/",
 	}
 }
 

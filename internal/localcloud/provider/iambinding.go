@@ -29,6 +29,9 @@ type iamBindingAPI struct {
 	// the binding that names it, by its last part or in full.
 	resource string
 	named    string
+	// ofProject: the policy is a project's, and asked for as Cloud Resource
+	// Manager wants it.
+	ofProject bool
 }
 
 // The resource's id, then its role, then the condition's title.
@@ -48,7 +51,7 @@ func (b *iamBindingAPI) id(props resource.PropertyMap) (string, error) {
 func (b *iamBindingAPI) on(props resource.PropertyMap, escape func(string) string) (string, error) {
 	short := resource.PropertyMap{}
 	merge(short, props)
-	if name := text(props, b.named); name != "" {
+	if name := text(props, b.named); name != "" && b.resource != "{+"+b.named+"}" {
 		setText(short, b.named, name[strings.LastIndexByte(name, '/')+1:])
 	}
 	return expand(b.resource, short, escape)
@@ -129,12 +132,39 @@ func granted(policy map[string]any, props resource.PropertyMap) (members []strin
 }
 
 // modify rewrites the policy with the members that change makes of those who
-// have the role under the condition, starting over when someone else wrote in
-// between.
+// have the role under the condition.
 func (b *iamBindingAPI) modify(ctx context.Context, c *client, props resource.PropertyMap, change func(have []string) []string) error {
+	return b.rewrite(ctx, c, props, func(policy map[string]any) {
+		bindings := []any{}
+		for _, entry := range bindingsOf(policy) {
+			if !grants(entry, props) {
+				bindings = append(bindings, entry)
+			}
+		}
+		have, condition := granted(policy, props)
+		if members := change(have); len(members) > 0 { // the API has no binding without members
+			mine := binding{"role": text(props, "role"), "members": members}
+			if asked := objectAt(props, "condition"); len(asked) > 0 && condition == nil {
+				condition = asked.Mappable()
+			}
+			if condition != nil {
+				mine["condition"] = condition
+			}
+			bindings = append(bindings, mine)
+		}
+		policy["bindings"] = bindings
+		if slices.ContainsFunc(bindings, func(e any) bool { return e.(binding)["condition"] != nil }) {
+			policy["version"] = conditionVersion
+		}
+	})
+}
+
+// rewrite writes the policy as change makes it, starting over when someone else
+// wrote in between.
+func (b *iamBindingAPI) rewrite(ctx context.Context, c *client, props resource.PropertyMap, change func(policy map[string]any)) error {
 	pause := pollFirst
 	for attempt := 1; ; attempt++ {
-		err := b.tryModify(ctx, c, props, change)
+		err := b.tryRewrite(ctx, c, props, change)
 		if !hasCode(err, http.StatusConflict) {
 			return err
 		}
@@ -148,37 +178,21 @@ func (b *iamBindingAPI) modify(ctx context.Context, c *client, props resource.Pr
 	}
 }
 
-func (b *iamBindingAPI) tryModify(ctx context.Context, c *client, props resource.PropertyMap, change func([]string) []string) error {
+func (b *iamBindingAPI) tryRewrite(ctx context.Context, c *client, props resource.PropertyMap, change func(policy map[string]any)) error {
 	policy, err := b.policy(ctx, c, props)
 	if err != nil {
 		return err
 	}
-	bindings := []any{}
-	for _, entry := range bindingsOf(policy) {
-		if !grants(entry, props) {
-			bindings = append(bindings, entry)
-		}
-	}
-	have, condition := granted(policy, props)
-	if members := change(have); len(members) > 0 { // the API has no binding without members
-		mine := binding{"role": text(props, "role"), "members": members}
-		if asked := objectAt(props, "condition"); len(asked) > 0 && condition == nil {
-			condition = asked.Mappable()
-		}
-		if condition != nil {
-			mine["condition"] = condition
-		}
-		bindings = append(bindings, mine)
-	}
-	policy["bindings"] = bindings
-	if slices.ContainsFunc(bindings, func(e any) bool { return e.(binding)["condition"] != nil }) {
-		policy["version"] = conditionVersion
-	}
+	change(policy)
 	self, err := b.self(c, props)
 	if err != nil {
 		return err
 	}
-	_, err = c.call(ctx, http.MethodPost, self+":setIamPolicy", map[string]any{"policy": policy})
+	request := map[string]any{"policy": policy}
+	if b.ofProject {
+		request["updateMask"] = "bindings,etag,auditConfigs"
+	}
+	_, err = c.call(ctx, http.MethodPost, self+":setIamPolicy", request)
 	return err
 }
 
@@ -187,11 +201,18 @@ func (b *iamBindingAPI) policy(ctx context.Context, c *client, props resource.Pr
 	if err != nil {
 		return nil, err
 	}
+	if b.ofProject {
+		return c.call(ctx, http.MethodPost, self+":getIamPolicy",
+			map[string]any{"options": map[string]any{"requestedPolicyVersion": conditionVersion}})
+	}
 	return c.call(ctx, http.MethodGet, fmt.Sprintf("%s:getIamPolicy?options.requestedPolicyVersion=%d", self, conditionVersion), nil)
 }
 
 func (b *iamBindingAPI) self(c *client, props resource.PropertyMap) (string, error) {
 	on, err := b.on(props, url.PathEscape)
+	if b.ofProject {
+		on = "v1/projects/" + on
+	}
 	return c.url(b.endpoint, on), err
 }
 

@@ -74,6 +74,10 @@ var resourceTypes = sync.OnceValue(func() map[string]*resourceType {
 		secretVersionType(),
 		secretIAMBindingType(),
 		secretIAMMemberType(),
+		repositoryIAMMemberType(),
+		keyIAMMemberType(),
+		projectIAMMemberType(),
+		projectAuditConfigType(),
 		groupType(),
 		groupMembershipType(),
 	} {

@@ -24,6 +24,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/oauth2"
+	"google.golang.org/api/option"
 )
 
 // What there is in the cloud of [StartCloud].
@@ -32,6 +34,10 @@ const (
 	Operator  = "operator@example.com"
 	AcmeGroup = "acme-developers@example.com"
 	Ada       = "ada@example.com" // in AcmeGroup
+	// Key is an encryption key.
+	Key = "projects/" + Project + "/locations/europe-west1/keyRings/berth/cryptoKeys/berth"
+	// BillingAccount pays for the project.
+	BillingAccount = "012345-6789AB-CDEF01"
 )
 
 var (
@@ -82,6 +88,9 @@ func StartCloud(t *testing.T) *localcloud.Cloud {
 		Dir:      t.TempDir(),
 		Projects: map[string]int64{Project: 123456789012},
 		Operator: Operator,
+		Keys:     []string{Key},
+
+		BillingAccount: BillingAccount,
 		// The server listens everywhere unless it is told.
 		InstanceEnv: map[string]string{"BERTH_LISTEN": "127.0.0.1"},
 	})
@@ -192,4 +201,14 @@ func Settled(t *testing.T, stack auto.Stack) {
 	_, changed := Up(t, stack)
 	assert.Empty(t, changed, "a second up")
 	assert.Empty(t, Refresh(t, stack), "a refresh")
+}
+
+// API are the options of an official REST client of any of the cloud's APIs, as
+// the operator.
+func API(cloud *localcloud.Cloud) []option.ClientOption {
+	config := cloud.ProviderConfig()
+	return []option.ClientOption{
+		option.WithEndpoint(config["gcp:monitoringCustomEndpoint"]),
+		option.WithHTTPClient(oauth2.NewClient(context.Background(), oauth2.StaticTokenSource(&oauth2.Token{AccessToken: config["gcp:accessToken"]}))),
+	}
 }
