@@ -102,6 +102,9 @@ func newRoot(c *common) *cobra.Command {
 		newAdd(c),
 		newRemove(c),
 		newList(c),
+		newInstall(c),
+		newUninstall(c),
+		newDoctor(c),
 	)
 	return command
 }

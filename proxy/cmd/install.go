@@ -1,0 +1,356 @@
+package cmd
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berth-mcp/berth/proxy/config"
+	"github.com/berth-mcp/berth/proxy/editors"
+	"github.com/berth-mcp/berth/proxy/relay"
+)
+
+const installLong = `Writes an entry for each CLIENT into the configuration of editors, so that they
+find its server at the local proxy; without --client, for all that were added with
+"berth-proxy add". Nothing else of a file is changed: comments and other entries
+stay, and what the file was before is kept beside it, in one that ends in
+.berth-backup.
+
+An editor gets the proxy's URL, and berth-proxy must run while it is used. Where
+an editor takes no URL on this computer, or with --stdio, the entry starts
+"berth-proxy stdio CLIENT" instead.`
+
+// A connection is what install and uninstall do, as the flags say.
+type connection struct {
+	*common
+	file               config.File
+	clients            []string
+	every              bool
+	scope, name        string
+	stdio, force       bool
+	dryRun, list, link bool
+	asJSON             bool
+}
+
+func newInstall(c *common) *cobra.Command {
+	i := &connection{common: c}
+	command := &cobra.Command{
+		Use:   "install EDITOR... [--client CLIENT]",
+		Short: "Connect editors to the proxy",
+		Long:  installLong,
+		Example: `  berth-proxy install cursor vscode
+  berth-proxy install --all --client acme --dry-run
+  berth-proxy install --list`,
+		RunE: i.install,
+	}
+	i.addTo(command)
+	flags := command.Flags()
+	flags.StringVar(&i.name, "name", "", "name of the entry, if it is not to be that of the client")
+	flags.BoolVar(&i.stdio, "stdio", false, "have the editor start berth-proxy itself")
+	flags.BoolVar(&i.force, "force", false, "replace an entry of that name which leads to something else")
+	flags.BoolVar(&i.link, "link", false, "change nothing; print the link at which the editor offers to add the entry")
+	flags.BoolVar(&i.list, "list", false, "change nothing; print the known editors and which clients they have")
+	flags.BoolVar(&i.asJSON, "json", false, "print the list as JSON")
+	return command
+}
+
+func newUninstall(c *common) *cobra.Command {
+	u := &connection{common: c}
+	command := &cobra.Command{
+		Use:   "uninstall EDITOR... [--client CLIENT]",
+		Short: "Take the proxy's entries out of editors",
+		Long: `Takes out of editors' configuration the entries that lead to the proxy: those for
+each CLIENT, or all of them.`,
+		Example: `  berth-proxy uninstall cursor --client acme
+  berth-proxy uninstall --all`,
+		RunE: u.uninstall,
+	}
+	u.addTo(command)
+	return command
+}
+
+func (i *connection) addTo(command *cobra.Command) {
+	flags := command.Flags()
+	flags.SortFlags = false
+	flags.StringSliceVar(&i.clients, "client", nil, "client whose server is meant; may be given several times")
+	flags.BoolVar(&i.every, "all", false, "all editors that are found on this computer")
+	flags.StringVar(&i.scope, "scope", "user", "user: for all of your projects; project: for the one in this directory")
+	flags.BoolVar(&i.dryRun, "dry-run", false, "change nothing; print what would change")
+}
+
+func (i *connection) install(command *cobra.Command, args []string) error {
+	place, chosen, err := i.complete(command, args)
+	problems := []error{err}
+	if !i.list {
+		problems = append(problems, i.chooseClients(chosen))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return &exitError{exitUsage, err}
+	}
+	if i.list {
+		return i.printList(command.OutOrStdout(), place)
+	}
+	return each(chosen, func(e editors.Editor) error {
+		for _, client := range i.clients {
+			server := i.server(command, e, client, place)
+			if i.link {
+				if err := printLink(command.OutOrStdout(), e, server); err != nil {
+					return err
+				}
+				continue
+			}
+			done, err := e.Install(place, server, i.force)
+			if err != nil {
+				return err
+			}
+			report(command.OutOrStdout(), e, done, i.dryRun)
+		}
+		return nil
+	})
+}
+
+func (i *connection) uninstall(command *cobra.Command, args []string) error {
+	place, chosen, err := i.complete(command, args)
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	return each(chosen, func(e editors.Editor) error {
+		done, err := e.Uninstall(place, i.port, i.clients)
+		if err == nil {
+			report(command.OutOrStdout(), e, done, i.dryRun)
+		}
+		return err
+	})
+}
+
+// each does something with every editor, whatever becomes of the others.
+func each(chosen []editors.Editor, do func(editors.Editor) error) error {
+	var problems []error
+	for _, e := range chosen {
+		if err := do(e); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", e.ID, err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// complete checks flags and arguments and finds the editors that they mean. The error
+// tells every problem.
+func (i *connection) complete(command *cobra.Command, args []string) (editors.Place, []editors.Editor, error) {
+	file, err := i.settle(command)
+	i.file = file
+	problems := []error{err}
+	if i.port == 0 {
+		problems = append(problems, errors.New("--port 0 is another port each time, which no editor can know: choose one"))
+	}
+	place, err := i.place()
+	problems = append(problems, err)
+	var chosen []editors.Editor
+	for _, id := range args {
+		e, err := editors.Named(id)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		chosen = append(chosen, e)
+	}
+	switch {
+	case i.every && len(args) > 0:
+		problems = append(problems, errors.New("--all means every editor: leave it out, or the editors"))
+	case i.every:
+		chosen = slices.DeleteFunc(editors.All(), func(e editors.Editor) bool {
+			return !e.Found(place.System) || (place.Project != "" && e.ProjectFile(place.Project) == "")
+		})
+		if len(chosen) == 0 && err == nil {
+			problems = append(problems, errors.New("no editor is found on this computer: name one, see berth-proxy install --list"))
+		}
+	case len(args) == 0 && !i.list:
+		problems = append(problems, errors.New("no editor is given: name one, see berth-proxy install --list, or use --all"))
+	}
+	return place, chosen, errors.Join(problems...)
+}
+
+func (i *connection) place() (editors.Place, error) {
+	place, err := userPlace()
+	if err != nil {
+		return place, err
+	}
+	place.DryRun = i.dryRun
+	switch i.scope {
+	case "user":
+		return place, nil
+	case "project":
+		place.Project, err = os.Getwd()
+		return place, err
+	}
+	return place, fmt.Errorf("--scope %q: use user or project", i.scope)
+}
+
+// userPlace is where this user's editors have their configurations.
+func userPlace() (editors.Place, error) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return editors.Place{}, fmt.Errorf("find your home directory: %w", err)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return editors.Place{}, fmt.Errorf("find the path of berth-proxy: %w", err)
+	}
+	return editors.Place{System: editors.System{OS: runtime.GOOS, Home: home, Getenv: os.Getenv}, Program: program}, nil
+}
+
+// chooseClients takes those of the file if none was named, and checks them all.
+func (i *connection) chooseClients(chosen []editors.Editor) error {
+	var problems []error
+	inFile := make([]string, len(i.file.Clients))
+	for at, client := range i.file.Clients {
+		inFile[at] = client.Name
+	}
+	if len(i.clients) == 0 {
+		if i.clients = inFile; len(inFile) == 0 {
+			problems = append(problems, errors.New("no client is given: name it with --client, or add it for good with `berth-proxy add`"))
+		}
+	}
+	for _, client := range i.clients {
+		if err := relay.CheckName(client); err != nil {
+			problems = append(problems, fmt.Errorf("--client %q: %w", client, err))
+			continue
+		}
+		starts := slices.IndexFunc(chosen, func(e editors.Editor) bool { return i.starts(e) })
+		if starts >= 0 && !slices.Contains(inFile, client) {
+			problems = append(problems, fmt.Errorf("--client %q: %s starts berth-proxy by itself, and does not know where that client's server is: add it with `berth-proxy add %s=URL` first",
+				client, chosen[starts].Title, client))
+		}
+	}
+	if i.name != "" {
+		if err := editors.CheckName(i.name); err != nil {
+			problems = append(problems, fmt.Errorf("--name %q: %w", i.name, err))
+		}
+		if len(i.clients) > 1 {
+			problems = append(problems, errors.New("--name is for one client: leave it out, or name one with --client"))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// starts reports whether an editor is to start berth-proxy rather than call it.
+func (i *connection) starts(e editors.Editor) bool { return i.stdio || !e.TakesURL() }
+
+// server is where the editor's entry for a client leads.
+func (i *connection) server(command *cobra.Command, e editors.Editor, client string, place editors.Place) editors.Server {
+	server := editors.Server{Name: cmp.Or(i.name, client)}
+	if !i.starts(e) {
+		server.URL = fmt.Sprintf("http://localhost:%d/%s/mcp", i.port, client)
+		return server
+	}
+	program := place.Program
+	if place.Project != "" {
+		program = "berth-proxy" // others who work on the project have it elsewhere
+	}
+	server.Command = i.stdioCommand(command, program, client)
+	return server
+}
+
+// stdioCommand is what an editor runs for a client. It finds what this command found, the
+// same file and the same cloud, without the variables of this terminal.
+func (c *common) stdioCommand(command *cobra.Command, program, client string) []string {
+	words := []string{program, "stdio", client}
+	for _, name := range []string{configFlag, "token-url", "run-url"} {
+		flag := command.Root().PersistentFlags().Lookup(name)
+		if !flag.Changed && os.Getenv(variable(flag)) == "" {
+			continue
+		}
+		value := flag.Value.String()
+		if absolute, err := filepath.Abs(value); name == configFlag && err == nil {
+			value = absolute // an editor runs it elsewhere
+		}
+		words = append(words, "--"+name, value)
+	}
+	return words
+}
+
+func printLink(out io.Writer, e editors.Editor, server editors.Server) error {
+	link, err := e.Link(server)
+	switch {
+	case err != nil:
+		return err
+	case link == "":
+		return fmt.Errorf("%s has no such link: leave --link out", e.Title)
+	}
+	_, err = fmt.Fprintln(out, link)
+	return err
+}
+
+// report tells what was done. Output that nobody takes undoes nothing of it.
+func report(out io.Writer, e editors.Editor, done editors.Change, dryRun bool) {
+	switch {
+	case done.Diff == "":
+		fmt.Fprintf(out, "%s: nothing to change in %s\n", e.Title, done.File)
+	case dryRun:
+		fmt.Fprint(out, done.Diff)
+	case done.Backup == "":
+		fmt.Fprintf(out, "%s: wrote %s\n", e.Title, done.File)
+	default:
+		fmt.Fprintf(out, "%s: changed %s (before: %s)\n", e.Title, done.File, done.Backup)
+	}
+}
+
+// A listed editor is one line of install --list.
+type listed struct {
+	ID      string   `json:"id"`
+	Title   string   `json:"title"`
+	Found   bool     `json:"found"`
+	File    string   `json:"file"`
+	Clients []string `json:"clients"`           // that it is connected to
+	Problem string   `json:"problem,omitempty"` // with the file
+}
+
+func (i *connection) printList(out io.Writer, place editors.Place) error {
+	var all []listed
+	for _, e := range editors.All() {
+		l := listed{ID: e.ID, Title: e.Title, Found: e.Found(place.System), File: e.UserFile(place.System), Clients: []string{}}
+		if place.Project != "" {
+			if l.File = e.ProjectFile(place.Project); l.File == "" {
+				continue
+			}
+		}
+		installed, err := e.Installed(place)
+		if err != nil {
+			l.Problem = err.Error()
+		}
+		for _, entry := range installed {
+			l.Clients = append(l.Clients, entry.Client)
+		}
+		all = append(all, l)
+	}
+	if i.asJSON {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(all)
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "EDITOR\tFOUND\tCLIENTS\tFILE")
+	for _, l := range all {
+		found, clients := "-", "-"
+		if l.Found {
+			found = "yes"
+		}
+		if len(l.Clients) > 0 {
+			clients = fmt.Sprint(l.Clients)
+		}
+		if l.Problem != "" {
+			clients = "not readable: " + l.Problem
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", l.ID, found, clients, l.File)
+	}
+	return table.Flush()
+}

@@ -1,0 +1,88 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/berth-mcp/berth/proxy/editors"
+)
+
+const dialTimeout = 2 * time.Second
+
+// checkProxy tells whether something listens where the editors look for the proxy.
+func (d *Doctor) checkProxy(ctx context.Context) Result {
+	dialer := net.Dialer{Timeout: dialTimeout}
+	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort("localhost", strconv.Itoa(d.Port)))
+	if err != nil {
+		return Result{Check: Proxy, Status: Warning,
+			Message: fmt.Sprintf("nothing listens on port %d: start berth-proxy for editors that use a URL", d.Port)}
+	}
+	_ = conn.Close() // nothing was sent
+	return Result{Check: Proxy, Status: OK, Message: fmt.Sprintf("listens on port %d", d.Port)}
+}
+
+// checkEditors looks at the entries that lead to the proxy in every editor there is.
+func (d *Doctor) checkEditors() []Result {
+	var results []Result
+	for _, e := range editors.All() {
+		if !e.Found(d.Place.System) {
+			continue
+		}
+		installed, err := e.Installed(d.Place)
+		if err != nil {
+			results = append(results, Result{Check: Editor, Status: Failed, Message: fmt.Sprintf("%s cannot read its configuration: %v: correct it", e.Title, err)})
+			continue
+		}
+		for _, i := range installed {
+			if !d.isAbout(i) {
+				continue
+			}
+			r := Result{Client: i.Client, Check: Editor, Status: OK, Message: fmt.Sprintf("%s has it as %s", e.Title, i.Name)}
+			if wrong := d.wrong(i); wrong != "" {
+				r.Status, r.Message = Failed, fmt.Sprintf("%s has it as %s, %s: run berth-proxy install %s --client %s", e.Title, i.Name, wrong, e.ID, i.Client)
+			}
+			results = append(results, r)
+		}
+	}
+	if len(results) == 0 {
+		return []Result{{Check: Editor, Status: Warning, Message: "no editor leads to the proxy: run berth-proxy install, see berth-proxy install --list"}}
+	}
+	return results
+}
+
+// isAbout reports whether an entry is for one of the clients that are looked at.
+func (d *Doctor) isAbout(i editors.Installed) bool {
+	for _, t := range d.Targets {
+		if t.Name == i.Client {
+			return true
+		}
+	}
+	return false
+}
+
+// wrong tells what is wrong with an entry.
+func (d *Doctor) wrong(i editors.Installed) string {
+	if i.Command == "" {
+		if i.Port != d.Port {
+			return fmt.Sprintf("but at port %d in place of %d", i.Port, d.Port)
+		}
+		return ""
+	}
+	if !strings.ContainsAny(i.Command, `/\`) {
+		return "" // found in the editor's PATH, which is not known
+	}
+	info, err := os.Stat(i.Command)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return "but there is no " + i.Command
+	case err == nil && info.IsDir():
+		return "but " + i.Command + " is a directory"
+	}
+	return ""
+}
