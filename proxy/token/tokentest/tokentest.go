@@ -21,6 +21,9 @@ import (
 // RefreshToken is in every login file that [WriteLogin] writes.
 const RefreshToken = "1//a-refresh-token-that-nobody-may-see"
 
+// AccessToken is what all access tokens begin with.
+const AccessToken = "an-access-token"
+
 // An Endpoint is a running token endpoint. Its fields may be changed under Lock.
 type Endpoint struct {
 	sync.Mutex
@@ -34,6 +37,9 @@ type Endpoint struct {
 	server    *httptest.Server
 	exchanges int
 	tokens    []string
+
+	accesses       map[string]string // access tokens, and whose they are
+	impersonations []Impersonation
 }
 
 // New starts an endpoint that is gone at the end of the test.
@@ -54,6 +60,9 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) {
 		answer(w, r)
 		return
 	}
+	if e.serveAccounts(w, r) {
+		return
+	}
 	if r.PostFormValue("grant_type") != "refresh_token" || r.PostFormValue("refresh_token") != RefreshToken {
 		Refuse("invalid_grant", "")(w, r)
 		return
@@ -64,16 +73,28 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) {
 // Issue answers with a new token.
 func (e *Endpoint) Issue(w http.ResponseWriter) {
 	e.Lock()
+	email := e.Email
+	e.Unlock()
+	e.answer(w, map[string]any{
+		"access_token": e.access(email), "token_type": "Bearer", "expires_in": 3600, "id_token": e.mint(email, "client.apps.example"),
+	})
+}
+
+// mint makes an ID token.
+func (e *Endpoint) mint(email, audience string) string {
+	e.Lock()
+	defer e.Unlock()
 	raw := JWT(map[string]any{
-		"iss": e.Issuer, "email": e.Email, "email_verified": true,
+		"iss": e.Issuer, "email": email, "email_verified": true, "aud": audience,
 		"exp": time.Now().Add(e.Lifetime).Unix(), "jti": len(e.tokens),
 	})
 	e.tokens = append(e.tokens, raw)
-	e.Unlock()
+	return raw
+}
+
+func (e *Endpoint) answer(w http.ResponseWriter, body map[string]any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"access_token": "an-access-token", "token_type": "Bearer", "expires_in": 3600, "id_token": raw,
-	})
+	_ = json.NewEncoder(w).Encode(body)
 }
 
 // Refuse answers as Google does with an OAuth error.
