@@ -53,7 +53,7 @@ func (b *builder) newGroup() ([]pulumi.Resource, error) {
 		Parent:             pulumi.String("customers/" + g.Customer),
 		GroupKey:           &cloudidentity.GroupGroupKeyArgs{Id: pulumi.String(g.Email)},
 		DisplayName:        pulumi.String("Developers of " + b.args.Client),
-		Description:        pulumi.String("May call the MCP server of " + b.args.Client + ". Berth owns this group: who is added by hand stays, who is in the stack's configuration comes and goes with it."),
+		Description:        pulumi.String("May call the MCP server of " + b.args.Client + ". The stack's configuration says who is in it."),
 		InitialGroupConfig: pulumi.String("EMPTY"), // not even who creates it
 		Labels:             pulumi.StringMap{"cloudidentity.googleapis.com/groups.discussion_forum": pulumi.String("")},
 	}, b.options([]string{"cloudidentity"})...)

@@ -26,7 +26,7 @@ var logMetrics = []logMetric{
 	{"start_failures", "Instances that failed to start", "1", "run.googleapis.com%2Fvarlog%2Fsystem",
 		`severity>=ERROR AND textPayload=~"failed to start|STARTUP .* probe failed"`, ""},
 	{"tool_latency", "Duration of tool calls", "ms", "run.googleapis.com%2Fstdout",
-		`jsonPayload.message="tool call" AND jsonPayload.outcome!="cancelled"`, "jsonPayload.duration_ms"},
+		`jsonPayload.message="tool call" AND jsonPayload.outcome=("ok" OR "tool_error" OR "error" OR "timeout")`, "jsonPayload.duration_ms"},
 }
 
 // newMonitoring watches the service, if that is wanted.

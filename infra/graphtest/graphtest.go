@@ -44,8 +44,9 @@ type Cloud struct {
 type Graph []Resource
 
 // Run runs a program as the stack "acme", with a configuration as Pulumi.acme.yaml
-// would hold it, and gives what it declared before it ended, and its error.
-func Run(t *testing.T, program pulumi.RunFunc, config map[string]any, cloud Cloud) (Graph, error) {
+// would hold it, and gives what it declared before it ended, and its error. Options
+// may make it a preview, or say which settings are encrypted.
+func Run(t *testing.T, program pulumi.RunFunc, config map[string]any, cloud Cloud, options ...pulumi.RunOption) (Graph, error) {
 	t.Helper()
 	flat := map[string]string{}
 	for name, value := range config {
@@ -58,7 +59,8 @@ func Run(t *testing.T, program pulumi.RunFunc, config map[string]any, cloud Clou
 		flat[name] = string(encoded)
 	}
 	r := &recorder{cloud: cloud}
-	err := pulumi.RunErr(program, pulumi.WithMocks("berth", "acme", r), func(info *pulumi.RunInfo) { info.Config = flat })
+	options = append(options, pulumi.WithMocks("berth", "acme", r), func(info *pulumi.RunInfo) { info.Config = flat })
+	err := pulumi.RunErr(program, options...)
 	slices.SortFunc(r.graph, func(a, b Resource) int {
 		return strings.Compare(a.Type+" "+a.Name, b.Type+" "+b.Name)
 	})
