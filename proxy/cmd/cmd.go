@@ -99,6 +99,7 @@ func newRoot(c *common) *cobra.Command {
 	command.Flags().SortFlags = false // the ones most used come first
 	command.AddCommand(
 		newServe(c),
+		newStdio(c),
 		newAdd(c),
 		newRemove(c),
 		newList(c),

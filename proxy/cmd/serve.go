@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/berth-mcp/berth/proxy/bridge"
 	"github.com/berth-mcp/berth/proxy/relay"
 )
 
@@ -36,7 +37,9 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 	}
 	r := &reloader{common: c, args: args, tokens: tokens, log: log, file: file, state: c.read}
 	r.found(err)
-	proxy, err := relay.New(relay.Options{Port: c.port, Targets: targets, Tokens: tokens, Logger: log})
+	older := relay.NewSender(tokens) // for editors with the older transport
+	defer older.Close()
+	proxy, err := relay.New(relay.Options{Port: c.port, Targets: targets, Tokens: tokens, SSE: bridge.NewSSE(older, log).Serve, Logger: log})
 	var taken *relay.PortTakenError
 	switch {
 	case errors.As(err, &taken):

@@ -34,6 +34,8 @@ type Fault struct {
 	broke bool // the connection, before there was an answer
 }
 
+func (f *Fault) Error() string { return f.Message }
+
 // Statuses for clients that see nothing but the status. None is 401 or 403, at which a
 // client would start an OAuth login. 502 and 503 are taken as passing: the client tries
 // again and keeps its session.

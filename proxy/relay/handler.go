@@ -32,8 +32,12 @@ func (s *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this is the address of an MCP server, for an editor and not for a browser", http.StatusForbidden)
 		return
 	}
-	if s.sse != nil && strings.TrimPrefix(r.URL.Path, rt.prefix) == "/sse" && s.sse(w, r, rt.backend.Target, rt.prefix) {
-		return
+	if s.sse != nil && strings.TrimPrefix(r.URL.Path, rt.prefix) == "/sse" {
+		ctx, cancel := s.requestContext(r)
+		defer cancel()
+		if s.sse(w, r.WithContext(ctx), rt.backend.Target, rt.prefix) {
+			return
+		}
 	}
 	start := time.Now()
 	status, err := s.forward(w, r, rt)

@@ -141,6 +141,13 @@ func (s *sessions) beginSSE(postTo *url.URL, answer *http.Response) (ended func(
 	return func() { s.end(key) }
 }
 
+// BeginSSE notes that messages to a URL of the target belong to the session of the
+// 2024-11-05 transport whose stream an answer is, until the function that it returns is
+// called. They take the cookies that lead to the session's instance.
+func (s *Sender) BeginSSE(t Target, postTo *url.URL, stream *http.Response) (ended func()) {
+	return s.sessionsOf(t).beginSSE(postTo, stream)
+}
+
 // live counts the sessions that are in use.
 func (s *sessions) live(now time.Time) int {
 	s.mu.Lock()

@@ -1,0 +1,106 @@
+package bridge
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"strconv"
+	"time"
+)
+
+// maxMessage is the largest message that passes, either way, in bytes: Cloud Run's limit
+// for a request over HTTP/1.
+const maxMessage = 32 << 20
+
+// errTooLarge says that a server's message is larger than maxMessage.
+var errTooLarge = errors.New("a message of the server is larger than 32 MiB")
+
+// An event of an event stream, as the WHATWG HTML standard has it.
+type event struct {
+	name  string
+	data  []byte
+	id    string // of this event or the last one before it that had any
+	retry time.Duration
+}
+
+// readEvents calls handle for each event, until that returns false or the stream ends. The
+// error is nil if it ended in order.
+func readEvents(r io.Reader, handle func(event) (more bool)) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 0, 4<<10), maxMessage)
+	lines.Split(splitLines())
+	var e event
+	hasData := false
+	dispatch := func() bool {
+		more := true
+		if hasData || e.name != "" {
+			more = handle(e)
+		}
+		e.name, e.data, hasData = "", nil, false
+		return more
+	}
+	for lines.Scan() {
+		line := lines.Bytes()
+		if len(line) == 0 {
+			if !dispatch() {
+				return nil
+			}
+			continue
+		}
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimPrefix(value, []byte(" "))
+		switch string(name) {
+		case "event":
+			e.name = string(value)
+		case "data":
+			if len(e.data)+len(value) >= maxMessage {
+				return errTooLarge
+			}
+			if hasData {
+				e.data = append(e.data, '\n')
+			}
+			e.data, hasData = append(e.data, value...), true
+		case "id":
+			if bytes.IndexByte(value, 0) < 0 {
+				e.id = string(value)
+			}
+		case "retry":
+			if ms, err := strconv.ParseUint(string(value), 10, 32); err == nil {
+				e.retry = time.Duration(ms) * time.Millisecond
+			}
+		}
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return errTooLarge
+	}
+	if lines.Err() == nil {
+		dispatch() // some servers leave the last event without its end
+	}
+	return lines.Err()
+}
+
+// splitLines splits at LF, CR LF or CR. A CR ends its line at once, as nothing may follow
+// it for long; an LF behind it is skipped when it comes.
+func splitLines() bufio.SplitFunc {
+	afterCR := false
+	return func(data []byte, atEOF bool) (advance int, token []byte, err error) {
+		start := 0
+		if afterCR && len(data) > 0 {
+			if data[0] == '\n' {
+				start = 1
+			}
+			afterCR = false
+		}
+		end := bytes.IndexAny(data[start:], "\r\n")
+		switch {
+		case end >= 0:
+			end += start
+			afterCR = data[end] == '\r'
+			return end + 1, data[start:end], nil
+		case atEOF && len(data) > start:
+			return len(data), data[start:], nil
+		}
+		return start, nil, nil
+	}
+}

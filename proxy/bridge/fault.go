@@ -1,0 +1,52 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/berth-mcp/berth/proxy/relay"
+)
+
+// The codes of the JSON-RPC errors that the bridge itself gives, beside those of package
+// relay.
+const (
+	CodeBusy       = -32017 // too many calls are under way
+	CodeRefused    = -32018 // the server refused the message, in other words than JSON-RPC's
+	CodeLost       = -32019 // the server has lost the session, and it could not be begun anew
+	codeServerDrop = -32000 // to the server: the editor will not answer
+
+	// codeHeaderMismatch is what servers of 2026-07-28 say of headers that do not repeat
+	// the body.
+	codeHeaderMismatch = -32020
+)
+
+func busy(t relay.Target) *relay.Fault {
+	return &relay.Fault{Code: CodeBusy, Status: http.StatusTooManyRequests,
+		Message: fmt.Sprintf("%d calls to %s are under way, which is the most at once: wait until one has ended", maxCalls, t.Name)}
+}
+
+func refusedBy(t relay.Target, r *refusal) *relay.Fault {
+	if r.status == http.StatusUnauthorized || r.status == http.StatusForbidden {
+		return &relay.Fault{Code: CodeRefused, Status: http.StatusBadGateway,
+			Message: fmt.Sprintf("the server of %s itself, and not Cloud Run, refused you (%v): it may want a login of its own, for which the editor must be connected by URL to berth-proxy, at /%s/mcp", t.Name, r, t.Name)}
+	}
+	return &relay.Fault{Code: CodeRefused, Status: http.StatusBadGateway,
+		Message: fmt.Sprintf("the server of %s refused the message (%v): check the URL %s, and tell the people who run it if it stays so", t.Name, r, t.URL())}
+}
+
+// broken is the fault for an answer that did not come, or not to its end. The call may have
+// been carried out.
+func broken(t relay.Target, err error) *relay.Fault {
+	if errors.Is(err, errTooLarge) {
+		return &relay.Fault{Code: relay.CodeTooLarge, Status: http.StatusBadGateway,
+			Message: fmt.Sprintf("the answer of %s is larger than %d MiB: ask for less at once", t.Name, maxMessage>>20)}
+	}
+	return &relay.Fault{Code: relay.CodeUnreachable, Status: http.StatusBadGateway,
+		Message: fmt.Sprintf("the call to %s was sent, but no answer came (%v): check whether it took effect before you try again", t.Name, err)}
+}
+
+func lost(t relay.Target, format string, args ...any) *relay.Fault {
+	return &relay.Fault{Code: CodeLost, Status: http.StatusBadGateway,
+		Message: fmt.Sprintf("the server of %s has lost the session, as after a restart, and %s: connect the editor to it again", t.Name, fmt.Sprintf(format, args...))}
+}

@@ -1,0 +1,261 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+)
+
+// renewTimeout bounds the beginning of another session. A cold start takes seconds.
+const renewTimeout = time.Minute
+
+// An opening is the handshake that the editor made.
+type opening struct {
+	params   json.RawMessage // of initialize
+	revision string          // that the server chose
+}
+
+// maxSubscriptions bounds the resources that a session is subscribed to.
+const maxSubscriptions = 1024
+
+// settings are what the editor has set in the session beside its opening: what the protocol
+// itself has of state.
+type settings struct {
+	level         json.RawMessage            // params of logging/setLevel
+	subscriptions map[string]json.RawMessage // params of resources/subscribe, by URI
+}
+
+// note remembers a call that the server has carried out.
+func (s *settings) note(m message) {
+	switch m.method {
+	case methodSetLevel:
+		s.level = m.params
+	case methodSubscribe:
+		if s.subscriptions == nil {
+			s.subscriptions = map[string]json.RawMessage{}
+		}
+		if len(s.subscriptions) < maxSubscriptions {
+			s.subscriptions[m.name] = m.params
+		}
+	case methodUnsubscribe:
+		delete(s.subscriptions, m.name)
+	}
+}
+
+func (s *settings) calls() []message {
+	var calls []message
+	if s.level != nil {
+		calls = append(calls, message{method: methodSetLevel, params: s.level})
+	}
+	for _, params := range s.subscriptions {
+		calls = append(calls, message{method: methodSubscribe, params: params})
+	}
+	return calls
+}
+
+func (s *Session) current() *upstream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.up
+}
+
+func (s *Session) use(up *upstream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.up = up
+}
+
+// beginAnew gives a second initialize of the editor a session of its own.
+func (s *Session) beginAnew(old *upstream) *upstream {
+	if old.link != nil {
+		return old // the server has to say what it makes of that
+	}
+	up := s.newUpstream(old.url)
+	s.use(up)
+	s.start(func() { s.farewell(old) })
+	return up
+}
+
+// renew begins another session with a server that does not know the old one any more, as
+// the editor began that. Servers lose sessions when they restart or their platform moves
+// them, and the specification has clients do the same on a 404; but an editor over stdio
+// would not hear of it. What the protocol itself has of state is set again. What a tool may
+// have remembered in the session is gone, as it would be for any client.
+//
+// It is not done if the server would speak another revision than the editor has agreed on.
+func (s *Session) renew(old *upstream) (*upstream, error) {
+	s.renewing.Lock()
+	defer s.renewing.Unlock()
+	s.mu.Lock()
+	up, opening, again := s.up, s.opening, s.settings.calls()
+	s.mu.Unlock()
+	if up != old {
+		return up, nil // another call was first
+	}
+	s.log.Warn("the server has lost the session; beginning another")
+	ctx, cancel := context.WithTimeout(s.ctx, renewTimeout)
+	defer cancel()
+	old.end()
+	s.forgetAsked()
+
+	up = s.newUpstream(old.url)
+	if old.link != nil {
+		var err error
+		if up, err = s.openLink(ctx); err != nil {
+			return nil, lost(s.target, "cannot be reached (%v)", err)
+		}
+	}
+	if opening != nil {
+		if err := s.repeat(ctx, up, opening, again); err != nil {
+			up.end()
+			return nil, err
+		}
+		up = up.with(func(up *upstream) { up.revision = opening.revision })
+	}
+	s.use(up)
+	s.stand(up)
+	return up, nil
+}
+
+// repeat makes the editor's handshake with a new session.
+func (s *Session) repeat(ctx context.Context, up *upstream, o *opening, again []message) error {
+	answer, err := s.ask(ctx, up, methodInitialize, o.params)
+	switch {
+	case err != nil:
+		return lost(s.target, "does not begin another (%v)", err)
+	case answer.failed:
+		return lost(s.target, "refuses to begin another")
+	}
+	if now := revisionOf(answer.result); now != o.revision {
+		return lost(s.target, "now speaks the revision %q instead of %q", now, o.revision)
+	}
+	up.revision = o.revision // nobody else has it yet
+	resp, err := s.sendTo(ctx, up, request(jsonrpc.ID{}, methodInitialized, nil))
+	if err != nil {
+		return lost(s.target, "does not begin another (%v)", err)
+	}
+	drop(resp)
+	for _, m := range again {
+		if answer, err := s.ask(ctx, up, m.method, m.params); err != nil || answer.failed {
+			s.log.Warn("the new session lacks what the old one had", "method", m.method)
+		}
+	}
+	return nil
+}
+
+// forgetAsked withdraws the questions of a session that is gone.
+func (s *Session) forgetAsked() {
+	s.mu.Lock()
+	asked := s.asked
+	s.asked = map[jsonrpc.ID]*upstream{}
+	s.mu.Unlock()
+	for id := range asked {
+		s.toEditor(request(jsonrpc.ID{}, methodCancelled, cancelParams(id, "the server has lost the session")).raw)
+	}
+}
+
+// ask makes a call of the bridge's own.
+func (s *Session) ask(ctx context.Context, up *upstream, method string, params json.RawMessage) (message, error) {
+	s.mu.Lock()
+	s.ids++
+	id, err := jsonrpc.MakeID(fmt.Sprintf("berth-proxy-%d", s.ids))
+	if err != nil {
+		panic(err) // a string
+	}
+	c := newCall(ctx, request(id, method, params))
+	c.own = &message{}
+	s.calls[id] = c
+	s.mu.Unlock()
+	defer c.cancel()
+	defer s.take(c)
+
+	resp, err := s.sendTo(c.ctx, up, c.message)
+	if err != nil {
+		return message{}, err
+	}
+	if method == methodInitialize {
+		up.sessionID = resp.Header.Get(sessionHeader)
+	}
+	err = s.follow(c, up, resp)
+	if s.isPending(c) {
+		return message{}, err
+	}
+	<-c.done
+	return *c.own, nil
+}
+
+// maxToolPages bounds the list of tools that is read for one call.
+const maxToolPages = 50
+
+// learnTools reads the server's list of tools for a call that it refused for lack of
+// headers: the editor may have the list from elsewhere. It reports whether there are
+// headers to send now.
+func (s *Session) learnTools(c *call) bool {
+	var own struct {
+		Meta json.RawMessage `json:"_meta"`
+	}
+	_ = json.Unmarshal(c.params, &own) // it has named a revision, so that there is one
+	up, cursor := s.current(), ""
+	for range maxToolPages {
+		params, err := json.Marshal(struct {
+			Meta   json.RawMessage `json:"_meta,omitempty"`
+			Cursor string          `json:"cursor,omitempty"`
+		}{own.Meta, cursor})
+		if err != nil {
+			return false
+		}
+		answer, err := s.ask(c.ctx, up, methodListTools, params)
+		if err != nil || answer.failed {
+			return false
+		}
+		if cursor = s.tools.learn(answer.result); cursor == "" {
+			break
+		}
+	}
+	h := http.Header{}
+	s.tools.setHeaders(h, c.message)
+	return len(h) > 0
+}
+
+// farewell ends what a session has with the server.
+func (s *Session) farewell(up *upstream) {
+	up.end()
+	if up.sessionID == "" || up.link != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
+	defer cancel()
+	resp, err := s.exchangeHTTP(ctx, http.MethodDelete, up.url, s.headerFor(up), nil)
+	if err == nil {
+		_ = resp.Body.Close() // whatever it says: the session is left
+	}
+}
+
+// tryOlder looks for the 2024-11-05 transport.
+func (s *Session) tryOlder(refused *upstream) (up *upstream, found bool) {
+	s.renewing.Lock()
+	defer s.renewing.Unlock()
+	if up := s.current(); up != refused {
+		return up, true
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, renewTimeout)
+	defer cancel()
+	up, err := s.openLink(ctx)
+	if err != nil {
+		s.log.Debug("the server does not speak the older transport either", "error", err)
+		return nil, false
+	}
+	s.log.Debug("the server speaks the older transport")
+	s.met.Store(true)
+	s.use(up)
+	return up, true
+}
+
+// errLinkGone says that the stream of the 2024-11-05 transport has ended, and its session
+// with it.
+var errLinkGone = errors.New("the event stream has ended")

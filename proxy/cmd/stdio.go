@@ -1,0 +1,56 @@
+package cmd
+
+import (
+	"fmt"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berth-mcp/berth/proxy/bridge"
+	"github.com/berth-mcp/berth/proxy/relay"
+)
+
+const stdioLong = `stdio connects one editor to one client's server over standard input and output,
+for editors that only start commands (Claude Desktop). The editor starts it, and
+ends it by closing its end. It listens on no port, so that any number of editors
+may start it at once.
+
+Messages of MCP, one a line, are all that goes to standard output; the log goes to
+standard error. When standard input ends, calls under way are answered first.`
+
+func newStdio(c *common) *cobra.Command {
+	return &cobra.Command{
+		Use:     "stdio CLIENT=URL | CLIENT",
+		Short:   "Connect one editor over standard input and output",
+		Long:    stdioLong,
+		Example: "  berth-proxy stdio acme=https://acme-123456.europe-west1.run.app",
+		RunE:    c.stdio,
+	}
+}
+
+func (c *common) stdio(command *cobra.Command, args []string) error {
+	_, clients, err := c.clients(command, args)
+	switch {
+	case err != nil:
+		return err
+	case len(clients) != 1:
+		return &exitError{exitUsage, fmt.Errorf("stdio connects to one client, and not to %d: name one", len(clients))}
+	}
+	log := c.logger(command.ErrOrStderr())
+	tokens := c.tokens(log)
+	targets, err := c.locateAll(command.Context(), tokens, clients)
+	if err != nil {
+		return err
+	}
+	// An editor that has gone is an error of writing, and no reason to be killed before
+	// the server has been told.
+	signal.Ignore(syscall.SIGPIPE)
+	sender := relay.NewSender(tokens)
+	defer sender.Close()
+	return bridge.Stdio(command.Context(), command.InOrStdin(), command.OutOrStdout(), bridge.Options{
+		Target: targets[0],
+		Sender: sender,
+		Logger: log,
+	})
+}
