@@ -143,6 +143,8 @@ func (c *Cloud) startPlatform() error {
 		Directory:   c.directory,
 		Policy:      func(service string) []string { return c.apis.Invokers(service) },
 		Images:      images,
+		Secret:      func(account, version string) ([]byte, error) { return c.apis.AccessSecret(account, version) },
+		Projects:    c.options.Projects,
 		Env:         c.options.InstanceEnv,
 		IdleTimeout: c.options.IdleTimeout,
 		Logger:      c.options.Logger,

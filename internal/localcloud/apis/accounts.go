@@ -258,6 +258,13 @@ func (a *accounts) inventory() []string {
 	return names
 }
 
+func (a *accounts) email(name string) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	account, err := a.find(name)
+	return account.GetEmail(), err
+}
+
 func (a *accounts) resolve(name string) (string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 
 	"cloud.google.com/go/artifactregistry/apiv1/artifactregistrypb"
 	"cloud.google.com/go/iam/admin/apiv1/adminpb"
+	"cloud.google.com/go/iam/credentials/apiv1/credentialspb"
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"cloud.google.com/go/run/apiv2/runpb"
 	sm "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
@@ -35,10 +36,15 @@ type Platform interface {
 }
 
 // ServiceAccounts is the directory that learns of service accounts, so that
-// they can sign in and be granted roles.
+// they can sign in and be granted roles, and that issues their tokens. One
+// that it does not have gets none: that is an error.
 type ServiceAccounts interface {
 	AddServiceAccount(email string) error
 	RemoveServiceAccount(email string) error
+	IDToken(email, audience string) (string, error)
+	IDTokenWithoutEmail(email, audience string) (string, error)
+	// ShortLivedAccessToken is for a lifetime; 0 is the longest there is.
+	ShortLivedAccessToken(email string, lifetime time.Duration) (token string, expires time.Time, err error)
 }
 
 // Options say what the APIs stand on. All but Logger and Now are required.
@@ -108,6 +114,13 @@ func New(o Options) (*APIs, error) {
 	clock := clock(o.Now)
 
 	projects := newProjects(o.Projects)
+	// The accounts that Google makes with a project, and that a service may run as.
+	for id := range o.Projects {
+		on, _ := projects.find(id)
+		if err := o.ServiceAccounts.AddServiceAccount(on.computeAccount()); err != nil {
+			return nil, fmt.Errorf("adding the default account of project %s: %w", id, err)
+		}
+	}
 	operations := newOperations()
 	policies := newPolicies(
 		func(member string) bool { return projects.hasAgent(member) || o.MemberExists(member) },
@@ -143,6 +156,7 @@ func New(o Options) (*APIs, error) {
 	runpb.RegisterServicesServer(server, services)
 	runpb.RegisterRevisionsServer(server, &revisions{services: services})
 	adminpb.RegisterIAMServer(server, accounts)
+	credentialspb.RegisterIAMCredentialsServer(server, &credentials{accounts: accounts, tokens: o.ServiceAccounts})
 	artifactregistrypb.RegisterArtifactRegistryServer(server, repositories)
 	sm.RegisterSecretManagerServiceServer(server, secrets)
 	serviceusagepb.RegisterServiceUsageServer(server, usage)

@@ -262,10 +262,31 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// directory remembers accounts, as the real one does.
+// directory remembers accounts, as the real one does. Its tokens say what they
+// are.
 type directory struct {
 	mu    sync.Mutex
 	known map[string]bool
+}
+
+func (d *directory) IDToken(email, audience string) (string, error) {
+	return d.token("ID token of", email, "for", audience)
+}
+
+func (d *directory) IDTokenWithoutEmail(email, audience string) (string, error) {
+	return d.token("bare ID token of", email, "for", audience)
+}
+
+func (d *directory) ShortLivedAccessToken(email string, lifetime time.Duration) (string, time.Time, error) {
+	token, err := d.token("access token of", email, "for", lifetime.String())
+	return token, time.Unix(1000, 0).Add(lifetime), err
+}
+
+func (d *directory) token(what, email, preposition, end string) (string, error) {
+	if !d.exists("serviceAccount:" + email) {
+		return "", errors.New("there is no " + email)
+	}
+	return strings.Join([]string{what, email, preposition, end}, " "), nil
 }
 
 func (d *directory) AddServiceAccount(email string) error {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 
+	"cloud.google.com/go/iam/credentials/apiv1/credentialspb"
 	"connectrpc.com/vanguard"
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/genproto/googleapis/rpc/code"
@@ -48,20 +49,20 @@ var sharedRules = []*annotations.HttpRule{{
 // newHandler serves gRPC as it comes and translates REST to it by the HTTP
 // annotations of the protos.
 func newHandler(server *grpc.Server, access *access, others []restOnly) (http.Handler, error) {
-	var all []*vanguard.Service
-	for name := range server.GetServiceInfo() {
-		all = append(all, vanguard.NewService(name, server))
+	// Two of its paths are IAM's too: Google has the two at different hosts. Here
+	// it gets what IAM does not take.
+	tokenService := credentialspb.IAMCredentials_ServiceDesc.ServiceName
+	tokens, err := newTranscoder(server, []string{tokenService}, http.HandlerFunc(noRoute))
+	if err != nil {
+		return nil, err
 	}
-	transcoder, err := vanguard.NewTranscoder(all,
-		vanguard.WithDefaultServiceOptions(
-			vanguard.WithTargetProtocols(vanguard.ProtocolGRPC),
-			vanguard.WithTargetCodecs(vanguard.CodecProto),
-			vanguard.WithMaxMessageBufferBytes(maxMessageBytes),
-		),
-		vanguard.WithCodec(newJSONCodec),
-		vanguard.WithRules(sharedRules...),
-		vanguard.WithUnknownHandler(http.HandlerFunc(noRoute)),
-	)
+	var names []string
+	for name := range server.GetServiceInfo() {
+		if name != tokenService {
+			names = append(names, name)
+		}
+	}
+	transcoder, err := newTranscoder(server, names, tokens, vanguard.WithRules(sharedRules...))
 	if err != nil {
 		return nil, err
 	}
@@ -74,6 +75,24 @@ func newHandler(server *grpc.Server, access *access, others []restOnly) (http.Ha
 		}
 		rest.ServeHTTP(w, r)
 	}), nil
+}
+
+// newTranscoder translates REST to some services, and leaves other paths to
+// another handler.
+func newTranscoder(server *grpc.Server, names []string, others http.Handler, options ...vanguard.TranscoderOption) (http.Handler, error) {
+	var services []*vanguard.Service
+	for _, name := range names {
+		services = append(services, vanguard.NewService(name, server))
+	}
+	return vanguard.NewTranscoder(services, append(options,
+		vanguard.WithDefaultServiceOptions(
+			vanguard.WithTargetProtocols(vanguard.ProtocolGRPC),
+			vanguard.WithTargetCodecs(vanguard.CodecProto),
+			vanguard.WithMaxMessageBufferBytes(maxMessageBytes),
+		),
+		vanguard.WithCodec(newJSONCodec),
+		vanguard.WithUnknownHandler(others),
+	)...)
 }
 
 func isGRPC(r *http.Request) bool {

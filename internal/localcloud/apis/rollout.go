@@ -188,7 +188,7 @@ func (s *services) newRevision(svc *runpb.Service, number int) *runpb.Revision {
 		MaxInstanceRequestConcurrency: t.GetMaxInstanceRequestConcurrency(), Timeout: t.GetTimeout(),
 		ServiceAccount: t.GetServiceAccount(), Containers: t.GetContainers(),
 		ExecutionEnvironment: t.GetExecutionEnvironment(), SessionAffinity: t.GetSessionAffinity(),
-		VpcAccess: t.GetVpcAccess(), EncryptionKey: t.GetEncryptionKey(),
+		VpcAccess: t.GetVpcAccess(), EncryptionKey: t.GetEncryptionKey(), Volumes: t.GetVolumes(),
 		Reconciling: true,
 		Conditions:  []*runpb.Condition{s.condition(conditionReady, runpb.Condition_CONDITION_RECONCILING, "")},
 	}

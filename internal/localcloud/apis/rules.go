@@ -4,6 +4,7 @@ import (
 	"cloud.google.com/go/artifactregistry/apiv1/artifactregistrypb"
 	"cloud.google.com/go/billing/apiv1/billingpb"
 	"cloud.google.com/go/iam/apiv1/iampb"
+	"cloud.google.com/go/iam/credentials/apiv1/credentialspb"
 	"cloud.google.com/go/kms/apiv1/kmspb"
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"cloud.google.com/go/orgpolicy/apiv2/orgpolicypb"
@@ -19,6 +20,7 @@ const (
 	iamAPI      = "iam.googleapis.com"
 	registryAPI = "artifactregistry.googleapis.com"
 	secretsAPI  = "secretmanager.googleapis.com"
+	tokensAPI   = "iamcredentials.googleapis.com"
 )
 
 // rule is what it takes to call a method.
@@ -73,6 +75,9 @@ var rules = map[string]rule{
 	artifactregistrypb.ArtifactRegistry_GetIamPolicy_FullMethodName:       {registryAPI, "artifactregistry.repositories.getIamPolicy", "resource"},
 	artifactregistrypb.ArtifactRegistry_SetIamPolicy_FullMethodName:       {registryAPI, "artifactregistry.repositories.setIamPolicy", "resource"},
 	artifactregistrypb.ArtifactRegistry_TestIamPermissions_FullMethodName: {registryAPI, "", "resource"},
+
+	credentialspb.IAMCredentials_GenerateAccessToken_FullMethodName: {tokensAPI, "iam.serviceAccounts.getAccessToken", "name"},
+	credentialspb.IAMCredentials_GenerateIdToken_FullMethodName:     {tokensAPI, "iam.serviceAccounts.getOpenIdToken", "name"},
 
 	sm.SecretManagerService_CreateSecret_FullMethodName:         {secretsAPI, "secretmanager.secrets.create", "parent"},
 	sm.SecretManagerService_GetSecret_FullMethodName:            {secretsAPI, "secretmanager.secrets.get", "name"},

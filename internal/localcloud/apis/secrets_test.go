@@ -211,3 +211,35 @@ func TestASecretsPolicyIsSetByTheOfficialClient(t *testing.T) {
 	_, err = client.SetIamPolicy(ctx, &iampb.SetIamPolicyRequest{Resource: "projects/acme-dev/secrets/key", Policy: policy})
 	assert.Equal(t, codes.InvalidArgument, status.Code(err), "a role of another service")
 }
+
+func TestARevisionReadsASecretAsItsOwnAccountAlone(t *testing.T) {
+	c := newSecretCloud(t)
+	c.addVersion(t, "hunter2")
+	c.must(t, http.MethodPost, "/v1/projects/acme-dev/serviceAccounts", `{"accountId":"portal-server"}`)
+	const version = "projects/acme-dev/secrets/key/versions/1"
+
+	_, err := c.apis.AccessSecret(accountEmail, version)
+	assert.Equal(t, codes.FailedPrecondition, status.Code(err))
+	assert.ErrorContains(t, err, "Permission denied on secret: "+version+" for Revision service account "+accountEmail)
+	assert.ErrorContains(t, err, "roles/secretmanager.secretAccessor")
+	_, err = c.apis.AccessSecret(stranger, version)
+	require.Error(t, err)
+
+	c.grant(t, secretPath, "roles/secretmanager.secretAccessor", "serviceAccount:"+accountEmail)
+	for _, name := range []string{version, "projects/123456789012/secrets/key/versions/latest"} {
+		value, err := c.apis.AccessSecret(accountEmail, name)
+		require.NoError(t, err)
+		assert.Equal(t, "hunter2", string(value))
+	}
+	for name, says := range map[string]string{
+		"projects/acme-dev/secrets/key/versions/2":  "cannot be read: Secret Version [projects/123456789012/secrets/key/versions/2] not found.",
+		"projects/acme-dev/secrets/none/versions/1": "Permission denied on secret",
+		"key": "Invalid name",
+	} {
+		_, err := c.apis.AccessSecret(accountEmail, name)
+		assert.ErrorContains(t, err, says)
+	}
+	c.must(t, http.MethodPost, secretPath+"/versions/1:disable", `{}`)
+	_, err = c.apis.AccessSecret(accountEmail, version)
+	assert.ErrorContains(t, err, "is in DISABLED state")
+}

@@ -97,11 +97,11 @@ func fillContainer(c *runpb.Container, only bool) {
 			p.Name = defaultPortName
 		}
 	}
-	if len(c.GetPorts()) == 0 {
-		return
+	var port int32 // none in a sidecar
+	if len(c.GetPorts()) > 0 {
+		port = c.GetPorts()[0].GetContainerPort()
 	}
-	port := c.GetPorts()[0].GetContainerPort()
-	if c.GetStartupProbe() == nil {
+	if c.GetStartupProbe() == nil && port != 0 {
 		// One long attempt: the port must open within four minutes.
 		c.StartupProbe = &runpb.Probe{
 			TimeoutSeconds: 240, PeriodSeconds: 240, FailureThreshold: 1,

@@ -138,6 +138,7 @@ func checkContainers(v *violations, field string, t *runpb.RevisionTemplate) {
 		return
 	}
 	serving := 0
+	volumes := checkVolumes(v, "service.template.volumes", t.GetVolumes())
 	names := map[string]bool{}
 	for i, c := range all {
 		here := fmt.Sprintf("%s[%d]", field, i)
@@ -150,17 +151,12 @@ func checkContainers(v *violations, field string, t *runpb.RevisionTemplate) {
 		names[c.GetName()] = true
 		checkContainer(v, here, c)
 		checkResources(v, here+".resources", t, c)
+		checkMounts(v, here+".volume_mounts", c.GetVolumeMounts(), volumes)
 	}
 	if serving != 1 {
 		v.add(field, "Must contain exactly one container with a container port, not %d", serving)
 	}
-	for i, c := range all {
-		for _, needed := range c.GetDependsOn() {
-			if !names[needed] || needed == c.GetName() {
-				v.add(fmt.Sprintf("%s[%d].depends_on", field, i), "There is no other container %q", needed)
-			}
-		}
-	}
+	checkDependencies(v, field, all)
 }
 
 func checkContainer(v *violations, field string, c *runpb.Container) {
@@ -184,9 +180,13 @@ func checkContainer(v *violations, field string, c *runpb.Container) {
 		}
 	}
 	checkEnvironment(v, field+".env", c.GetEnv())
-	checkProbe(v, field+".startup_probe", c.GetStartupProbe(), maxStartupSeconds)
-	checkProbe(v, field+".liveness_probe", c.GetLivenessProbe(), int32(maxTimeout.Seconds()))
-	checkProbe(v, field+".readiness_probe", c.GetReadinessProbe(), int32(maxTimeout.Seconds()))
+	var own int32
+	if len(c.GetPorts()) > 0 {
+		own = c.GetPorts()[0].GetContainerPort()
+	}
+	checkProbe(v, field+".startup_probe", c.GetStartupProbe(), own, maxStartupSeconds)
+	checkProbe(v, field+".liveness_probe", c.GetLivenessProbe(), own, int32(maxTimeout.Seconds()))
+	checkProbe(v, field+".readiness_probe", c.GetReadinessProbe(), own, int32(maxTimeout.Seconds()))
 	if p := c.GetStartupProbe(); p.GetFailureThreshold()*p.GetPeriodSeconds() > maxStartupSeconds {
 		v.add(field+".startup_probe", "failure_threshold times period_seconds is %d s; the most is %d s", p.GetFailureThreshold()*p.GetPeriodSeconds(), maxStartupSeconds)
 	}
@@ -212,8 +212,10 @@ func checkEnvironment(v *violations, field string, env []*runpb.EnvVar) {
 		if len(e.GetValue()) > maxEnvironmentByte {
 			v.add(here+".value", "%d bytes are too many; the most is %d", len(e.GetValue()), maxEnvironmentByte)
 		}
-		if secret := e.GetValueSource().GetSecretKeyRef(); e.GetValueSource() != nil {
-			v.add(here+".value_source.secret_key_ref", "Secret %q version %q was not found", secret.GetSecret(), secret.GetVersion())
+		if e.GetValueSource() != nil {
+			ref := e.GetValueSource().GetSecretKeyRef()
+			checkSecretRef(v, here+".value_source.secret_key_ref.secret", ref.GetSecret())
+			checkVersion(v, here+".value_source.secret_key_ref.version", ref.GetVersion())
 		}
 	}
 	if len(reserved) > 0 {
@@ -225,7 +227,8 @@ func isReserved(name string) bool {
 	return slices.Contains(reservedVariables, name) || hasAnyPrefix(name, reservedPrefixes)
 }
 
-func checkProbe(v *violations, field string, p *runpb.Probe, most int32) {
+// checkProbe checks a probe of a container that has that port of its own, or 0.
+func checkProbe(v *violations, field string, p *runpb.Probe, own, most int32) {
 	if p == nil {
 		return
 	}
@@ -245,6 +248,22 @@ func checkProbe(v *violations, field string, p *runpb.Probe, most int32) {
 	}
 	if p.GetProbeType() == nil {
 		v.add(field, "One of http_get, tcp_socket and grpc is required")
+		return
+	}
+	// What is wrong with the container's own port is said there.
+	if port := probedPort(p); port != own && (port < 1 || port > 65535) || port == 0 {
+		v.add(field, "Port %d is not 1 to 65535; a container without ports must name the one that is probed", port)
+	}
+}
+
+func probedPort(p *runpb.Probe) int32 {
+	switch kind := p.GetProbeType().(type) {
+	case *runpb.Probe_HttpGet:
+		return kind.HttpGet.GetPort()
+	case *runpb.Probe_TcpSocket:
+		return kind.TcpSocket.GetPort()
+	default:
+		return p.GetGrpc().GetPort()
 	}
 }
 
@@ -285,7 +304,7 @@ func unservedBy(svc *runpb.Service) error {
 		{"service.traffic to other than the latest revision", !onlyLatest(svc.GetTraffic())},
 		{"service.template.node_selector", t.GetNodeSelector() != nil},
 		{"service.template.service_mesh", t.GetServiceMesh() != nil},
-		{"service.template.volumes", len(t.GetVolumes()) > 0},
+		{"service.template.volumes of other kinds than secret and empty_dir", slices.ContainsFunc(t.GetVolumes(), unservedVolume)},
 		{"service.template.vpc_access.connector", t.GetVpcAccess().GetConnector() != ""},
 	} {
 		if f.used {
@@ -297,6 +316,8 @@ func unservedBy(svc *runpb.Service) error {
 	}
 	return status.Errorf(codes.Unimplemented, "the local cloud does not have %s; leave it unset here", strings.Join(found, ", "))
 }
+
+func unservedVolume(v *runpb.Volume) bool { return v.GetSecret() == nil && v.GetEmptyDir() == nil }
 
 func onlyLatest(targets []*runpb.TrafficTarget) bool {
 	return len(targets) == 1 && targets[0].GetTag() == "" &&

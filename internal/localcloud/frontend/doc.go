@@ -7,7 +7,13 @@
 // stored, or what a service does: it is handed a service and its revision to
 // deploy, asks for the members of roles/run.invoker, and passes bytes on.
 //
-// What it leaves out of Cloud Run: several containers in an instance, volumes,
-// secrets as variables, traffic splits, gRPC probes and WebSockets. A service
-// that asks for one of the first five is refused by Deploy.
+// What it leaves out of Cloud Run: traffic splits, volumes of other kinds than
+// secrets and empty directories, and WebSockets. A service that asks for one of
+// the first two is refused by Deploy.
+//
+// Containers of one instance share this machine's localhost, and so do those of
+// all others. The one that serves is given a free port; a sidecar listens where
+// its config says. So a service with sidecars has one instance at most, whose
+// end comes before the next revision's start, and two services whose sidecars
+// want the same port cannot run at once.
 package frontend

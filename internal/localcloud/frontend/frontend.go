@@ -39,6 +39,11 @@ type Options struct {
 	Policy func(service string) []string
 	// Images are where containers' images come from. Required.
 	Images *instance.Images
+	// Secret reads a version of a secret, projects/P/secrets/S/versions/V, as a
+	// service account. It is asked at the start of each instance. Required.
+	Secret func(account, version string) ([]byte, error)
+	// Projects are the numbers of the projects, by id. Required.
+	Projects map[string]int64
 	// Env is what this machine adds to the variables of every instance, below
 	// those that the service itself sets: for example what makes a program
 	// listen on loopback alone.
@@ -77,7 +82,7 @@ type Instance struct {
 // New checks the options and returns a FrontEnd that serves nothing yet.
 func New(o Options) (*FrontEnd, error) {
 	var missing []string
-	for name, set := range map[string]bool{"Directory": o.Directory != nil, "Policy": o.Policy != nil, "Images": o.Images != nil} {
+	for name, set := range map[string]bool{"Directory": o.Directory != nil, "Policy": o.Policy != nil, "Images": o.Images != nil, "Secret": o.Secret != nil, "Projects": o.Projects != nil} {
 		if !set {
 			missing = append(missing, name)
 		}

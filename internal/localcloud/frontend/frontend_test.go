@@ -71,8 +71,9 @@ type world struct {
 	log       *logBuffer
 	ahead     *atomic.Int64 // nanoseconds by which the directory's clock is
 
-	mu     sync.Mutex
-	policy map[string][]string
+	mu      sync.Mutex
+	policy  map[string][]string
+	secrets map[string]string // "ACCOUNT VERSION" to the value
 }
 
 type logBuffer struct {
@@ -114,6 +115,7 @@ func newWorld(t *testing.T, o frontend.Options) *world {
 		policy: map[string][]string{acme: {"group:team@example.com"}},
 	}
 	o.Directory, o.Images, o.Policy = directory, images, w.members
+	o.Secret, o.Projects = w.secret, map[string]int64{"project": 4711}
 	o.Logger = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.FrontEnd, err = frontend.New(o)
 	require.NoError(t, err)
@@ -130,6 +132,16 @@ func (w *world) members(service string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.policy[service]
+}
+
+// secret gives a value to the account that it is for.
+func (w *world) secret(account, version string) ([]byte, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if value, ok := w.secrets[account+" "+version]; ok {
+		return []byte(value), nil
+	}
+	return nil, fmt.Errorf("%s may not read %s", account, version)
 }
 
 func (w *world) grant(service string, members ...string) {
@@ -236,7 +248,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 
 func TestNewNamesTheOptionsThatAreMissing(t *testing.T) {
 	_, err := frontend.New(frontend.Options{})
-	require.ErrorContains(t, err, "Directory, Images, Policy")
+	require.ErrorContains(t, err, "Directory, Images, Policy, Projects, Secret")
 }
 
 func TestAServiceKeepsItsAddressOverRevisions(t *testing.T) {

@@ -17,6 +17,7 @@ const maxQueue = 1000
 
 var (
 	errRetired    = errors.New("the revision was replaced")
+	errDisabled   = errors.New("the service is disabled: its number of instances is set to none")
 	errNoInstance = errors.New("the request was aborted because there was no available instance")
 )
 
@@ -43,6 +44,7 @@ type revision struct {
 	alive    int // starting, ready, or not gone yet
 	queue    []*ticket
 	retired  bool
+	paused   bool
 }
 
 // worker is an instance that takes requests.
@@ -64,7 +66,7 @@ type place struct {
 
 // acquire returns an instance with a place for a request, preferably the one
 // of an id, and counts the request in. The caller releases it. It fails with
-// errRetired, errNoInstance, the context's cause, or why an instance did not
+// errRetired, errDisabled, errNoInstance, the context's cause, or why an instance did not
 // start.
 func (r *revision) acquire(ctx context.Context, preferred string) (*worker, error) {
 	r.mu.Lock()
@@ -72,7 +74,11 @@ func (r *revision) acquire(ctx context.Context, preferred string) (*worker, erro
 		r.mu.Unlock()
 		return nil, errRetired
 	}
-	if len(r.queue) >= maxQueue || r.max == 0 {
+	if r.max == 0 {
+		r.mu.Unlock()
+		return nil, errDisabled
+	}
+	if len(r.queue) >= maxQueue {
 		r.mu.Unlock()
 		return nil, errNoInstance
 	}
@@ -164,6 +170,24 @@ func (r *revision) retire() {
 	}
 }
 
+// pause stops every instance and returns when they are gone. Requests wait until
+// resume, unless the revision has been retired by then.
+func (r *revision) pause() (resume func()) {
+	r.mu.Lock()
+	r.paused = true
+	for _, w := range slices.Clone(r.workers) {
+		r.stop(w)
+	}
+	r.mu.Unlock()
+	r.running.Wait()
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.paused = false
+		r.scale()
+	}
+}
+
 // close stops every instance and returns when they are gone; when the context
 // ends, they are killed.
 func (r *revision) close(ctx context.Context) {
@@ -238,7 +262,7 @@ func (r *revision) choose(preferred string) *worker {
 // scale starts instances until there are the least number, and enough on
 // their way for the requests that wait.
 func (r *revision) scale() {
-	if r.retired {
+	if r.retired || r.paused {
 		return
 	}
 	for len(r.workers)+r.starting < r.max &&
@@ -267,7 +291,7 @@ func (r *revision) run() {
 		r.logger.Warn("instance did not start", "revision", r.name, "error", err)
 		return
 	}
-	if r.retired {
+	if r.retired || r.paused {
 		r.mu.Unlock()
 		i.Stop(r.stops)
 		return

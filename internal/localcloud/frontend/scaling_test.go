@@ -175,7 +175,7 @@ func TestAManualCountOfNoneServesNothing(t *testing.T) {
 	svc.Scaling = &runpb.ServiceScaling{ScalingMode: runpb.ServiceScaling_MANUAL, ManualInstanceCount: &none}
 	url := w.deploy(svc, "acme-00001-abc")
 	assert.Empty(t, w.Instances(acme))
-	assert.Equal(t, http.StatusTooManyRequests, get(t, url+"/", w.as("ana@example.com")).StatusCode)
+	assert.Equal(t, http.StatusServiceUnavailable, get(t, url+"/", w.as("ana@example.com")).StatusCode)
 }
 
 func TestAManualCountOfNoneStopsWhatRuns(t *testing.T) {
@@ -188,7 +188,7 @@ func TestAManualCountOfNoneStopsWhatRuns(t *testing.T) {
 	suspended := proto.CloneOf(svc)
 	suspended.Scaling = &runpb.ServiceScaling{ScalingMode: runpb.ServiceScaling_MANUAL, ManualInstanceCount: &none}
 	w.deploy(suspended, "acme-00001-abc")
-	assert.Equal(t, http.StatusTooManyRequests, get(t, url+"/", w.as("ana@example.com")).StatusCode)
+	assert.Equal(t, http.StatusServiceUnavailable, get(t, url+"/", w.as("ana@example.com")).StatusCode)
 	eventually(t, "the instance is stopped, long before it would have idled", func() bool { return len(w.Instances(acme)) == 0 })
 
 	w.deploy(svc, "acme-00001-abc")

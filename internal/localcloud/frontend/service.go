@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"path"
@@ -93,11 +92,15 @@ func (s *service) deploy(ctx context.Context, wanted spec, name string) error {
 		serving.configure(wanted.settings.min, wanted.settings.max)
 		return nil
 	}
-	image, err := s.frontEnd.options.Images.Pull(ctx, wanted.template.image)
+	images, err := pull(ctx, s.frontEnd.options.Images, wanted.template)
 	if err != nil {
 		return err
 	}
-	next := s.newRevision(name, wanted, image)
+	if serving != nil && len(serving.template.containers) > 1 {
+		// Its sidecars listen where those of the next one want to.
+		defer serving.pause()()
+	}
+	next := s.newRevision(name, wanted, images)
 	if err := next.check(ctx); err != nil {
 		next.close(ctx)
 		return err
@@ -128,24 +131,18 @@ func (s *service) replace(ctx context.Context, next *revision) error {
 	return nil
 }
 
-func (s *service) newRevision(name string, wanted spec, image *instance.Image) *revision {
-	run := wanted.template.instance
-	run.Image = image
-	run.Revision = name
-	run.Grace = s.frontEnd.options.Grace
-	env := maps.Clone(s.frontEnd.options.Env)
-	if env == nil {
-		env = map[string]string{}
-	}
-	maps.Copy(env, run.Env)
-	run.Env = env
+func (s *service) newRevision(name string, wanted spec, images []*instance.Image) *revision {
 	output := s.logger.With("revision", name)
-	run.Output = func(stream, line string) { output.Debug("instance output", "stream", stream, "line", line) }
-
+	launcher := &launcher{
+		options: s.frontEnd.options, service: s.name, revision: name, template: wanted.template, images: images,
+		output: func(container, stream, line string) {
+			output.Debug("instance output", "container", container, "stream", stream, "line", line)
+		},
+	}
 	r := &revision{
 		name:         name,
 		template:     wanted.template,
-		start:        func(ctx context.Context) (*instance.Instance, error) { return instance.Start(ctx, run) },
+		start:        launcher.start,
 		logger:       s.logger,
 		idleTimeout:  s.frontEnd.options.IdleTimeout,
 		queueTimeout: s.frontEnd.options.QueueTimeout,

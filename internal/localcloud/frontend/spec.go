@@ -4,14 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/http"
-	"path"
 	"regexp"
+	"strings"
 	"time"
 
 	"cloud.google.com/go/run/apiv2/runpb"
-
-	"github.com/berth-mcp/berth/internal/localcloud/instance"
 )
 
 // Cloud Run's defaults.
@@ -41,8 +38,9 @@ type settings struct {
 
 // template belongs to the revision.
 type template struct {
-	image       string
-	instance    instance.Spec // but for the image and names
+	containers  []container
+	volumes     []volume
+	account     string        // that instances run as
 	timeout     time.Duration // of a request
 	concurrency int           // requests at once in an instance
 	affinity    bool
@@ -59,45 +57,27 @@ func readSpec(svc *runpb.Service) (spec, error) {
 	if !serviceName.MatchString(svc.GetName()) {
 		refuse("name", "%q is not projects/PROJECT/locations/LOCATION/services/SERVICE", svc.GetName())
 	}
-	if len(t.GetContainers()) != 1 {
-		refuse("template.containers", "has %d: the local cloud runs exactly one", len(t.GetContainers()))
-		return spec{}, errors.Join(problems...)
-	}
-	if len(t.GetVolumes()) > 0 {
-		refuse("template.volumes", "the local cloud has none: leave them out")
-	}
 	if traffic := svc.GetTraffic(); len(traffic) > 1 || len(traffic) == 1 && traffic[0].GetType() != runpb.TrafficTargetAllocationType_TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST {
 		refuse("traffic", "the local cloud sends all of it to the latest revision: leave it out")
 	}
-	container := t.GetContainers()[0]
-	env := map[string]string{}
-	for n, variable := range container.GetEnv() {
-		if variable.GetValueSource() != nil {
-			refuse(fmt.Sprintf("template.containers[0].env[%d]", n), "%s is a secret, which the local cloud does not have yet: give a value", variable.GetName())
-		}
-		env[variable.GetName()] = variable.GetValue()
-	}
-	if container.GetStartupProbe().GetGrpc() != nil {
-		refuse("template.containers[0].startup_probe.grpc", "the local cloud probes by TCP or HTTP: use one of these")
-	}
+	project, _, _ := strings.Cut(strings.TrimPrefix(svc.GetName(), "projects/"), "/")
 	s := spec{
 		settings: settings{open: svc.GetInvokerIamDisabled(), hidden: hidden(svc), audiences: svc.GetCustomAudiences()},
 		template: template{
-			image: container.GetImage(),
-			instance: instance.Spec{
-				Service:    path.Base(svc.GetName()),
-				Command:    container.GetCommand(),
-				Args:       container.GetArgs(),
-				WorkingDir: container.GetWorkingDir(),
-				Env:        env,
-				Probe:      probe(container),
-			},
+			containers:  readContainers(refuse, project, t),
+			volumes:     readVolumes(refuse, project, t.GetVolumes()),
+			account:     t.GetServiceAccount(),
 			timeout:     cmp.Or(t.GetTimeout().AsDuration(), defaultTimeout),
 			concurrency: cmp.Or(int(t.GetMaxInstanceRequestConcurrency()), defaultConcurrency),
 			affinity:    t.GetSessionAffinity(),
 		},
 	}
 	s.settings.min, s.settings.max = scaling(svc)
+	if len(s.template.containers) > 1 {
+		// Sidecars listen on ports of their own choice, of which this machine
+		// has one each.
+		s.settings.min, s.settings.max = min(s.settings.min, 1), min(s.settings.max, 1)
+	}
 	return s, errors.Join(problems...)
 }
 
@@ -123,35 +103,4 @@ func scaling(svc *runpb.Service) (least, most int) {
 		most = min(most, bound)
 	}
 	return min(most, max(int(ofRevision.GetMinInstanceCount()), int(ofService.GetMinInstanceCount()))), most
-}
-
-// probe maps a container's startup probe. The container's port stands for
-// whichever port the instance is given.
-func probe(container *runpb.Container) instance.Probe {
-	p := container.GetStartupProbe()
-	if p == nil {
-		return instance.Probe{}
-	}
-	var mapped instance.Probe
-	port := p.GetTcpSocket().GetPort()
-	if get := p.GetHttpGet(); get != nil {
-		port = get.GetPort()
-		mapped.HTTPPath = cmp.Or(get.GetPath(), "/")
-		mapped.Headers = http.Header{}
-		for _, header := range get.GetHttpHeaders() {
-			mapped.Headers.Add(header.GetName(), header.GetValue())
-		}
-	}
-	containerPort := int32(defaultContainerPort)
-	if ports := container.GetPorts(); len(ports) > 0 && ports[0].GetContainerPort() != 0 {
-		containerPort = ports[0].GetContainerPort()
-	}
-	if port != containerPort {
-		mapped.Port = int(port)
-	}
-	seconds := func(n int32) time.Duration { return time.Duration(n) * time.Second }
-	mapped.Attempt = seconds(p.GetTimeoutSeconds())
-	// The defaults of a probe are 10 s and 3 times.
-	mapped.Deadline = seconds(p.GetInitialDelaySeconds()) + seconds(cmp.Or(p.GetPeriodSeconds(), 10))*time.Duration(cmp.Or(p.GetFailureThreshold(), 3))
-	return mapped
 }

@@ -103,7 +103,7 @@ func (d *Directory) redeem(refreshToken string) (email, access string, refused *
 	if l.revoked {
 		return "", "", errRevokedGrant
 	}
-	access, err := d.newAccessToken(l.email)
+	access, _, err := d.newAccessToken(l.email, d.lifetime)
 	if err != nil {
 		return "", "", errInternal // unreachable: removing a person revokes their logins
 	}

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -88,14 +89,27 @@ func (d *Directory) AccessToken(email string) (string, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.newAccessToken(email)
+	token, _, err := d.newAccessToken(email, d.lifetime)
+	return token, err
+}
+
+// ShortLivedAccessToken is AccessToken for a time, at most that of every token
+// here; 0 is that. It also returns when the token expires.
+func (d *Directory) ShortLivedAccessToken(email string, lifetime time.Duration) (string, time.Time, error) {
+	email, err := normalize(email)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.newAccessToken(email, min(cmp.Or(lifetime, d.lifetime), d.lifetime))
 }
 
 // newAccessToken also forgets expired tokens, so that their number is bounded
 // by those of one lifetime. The caller holds mu.
-func (d *Directory) newAccessToken(email string) (string, error) {
+func (d *Directory) newAccessToken(email string, lifetime time.Duration) (string, time.Time, error) {
 	if k, ok := d.kinds[email]; !ok || k == group {
-		return "", fmt.Errorf("issuing an access token to %s: the person or service account %w", email, ErrNotFound)
+		return "", time.Time{}, fmt.Errorf("issuing an access token to %s: the person or service account %w", email, ErrNotFound)
 	}
 	now := d.now()
 	for token, a := range d.accessTokens {
@@ -104,8 +118,9 @@ func (d *Directory) newAccessToken(email string) (string, error) {
 		}
 	}
 	token := "ya29.local-" + rand.Text() + rand.Text()
-	d.accessTokens[token] = accessToken{email: email, expires: now.Add(d.lifetime)}
-	return token, nil
+	expires := now.Add(lifetime)
+	d.accessTokens[token] = accessToken{email: email, expires: expires}
+	return token, expires, nil
 }
 
 // Authenticate returns whose access token this is. ErrInvalidToken if it is

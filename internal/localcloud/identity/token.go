@@ -30,7 +30,8 @@ const (
 // would also read the JSON one.
 var compactJWS = regexp.MustCompile(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$`)
 
-// Claims are what a verified ID token says.
+// Claims are what a verified ID token says. The e-mail is known also where the
+// token does not say it: the subject is the account's.
 type Claims struct {
 	Subject       string
 	Email         string
@@ -45,8 +46,8 @@ type idTokenClaims struct {
 	jwt.Claims
 	AuthorizedParty string `json:"azp"`
 	HostedDomain    string `json:"hd,omitempty"`
-	Email           string `json:"email"`
-	EmailVerified   bool   `json:"email_verified"`
+	Email           string `json:"email,omitempty"`
+	EmailVerified   bool   `json:"email_verified,omitempty"`
 }
 
 func (d *Directory) useKey(key *rsa.PrivateKey) error {
@@ -70,9 +71,19 @@ func (d *Directory) useKey(key *rsa.PrivateKey) error {
 }
 
 // IDToken returns an ID token of a person or a service account for an
-// audience, as IAM's generateIdToken and the metadata server give it.
-// ErrNotFound if there is no such identity.
+// audience, as the metadata server gives it. ErrNotFound if there is no such
+// identity.
 func (d *Directory) IDToken(email, audience string) (string, error) {
+	return d.idToken(email, audience, true)
+}
+
+// IDTokenWithoutEmail returns what IAM's generateIdToken gives to a caller who
+// does not ask for the e-mail: the account is in the subject alone.
+func (d *Directory) IDTokenWithoutEmail(email, audience string) (string, error) {
+	return d.idToken(email, audience, false)
+}
+
+func (d *Directory) idToken(email, audience string, tellEmail bool) (string, error) {
 	email, err := normalize(email)
 	if err != nil {
 		return "", err
@@ -102,6 +113,9 @@ func (d *Directory) IDToken(email, audience string) (string, error) {
 			claims.HostedDomain = domain
 		}
 	}
+	if !tellEmail {
+		claims.Email, claims.EmailVerified = "", false
+	}
 	token, err := jwt.Signed(d.signer).Claims(claims).Serialize()
 	if err != nil {
 		return "", fmt.Errorf("signing an ID token for %s: %w", email, err)
@@ -115,6 +129,18 @@ func subject(email string) string {
 	sum := sha256.Sum256([]byte(email))
 	limit := new(big.Int).Exp(big.NewInt(10), big.NewInt(20), nil)
 	return "1" + fmt.Sprintf("%020d", new(big.Int).Mod(new(big.Int).SetBytes(sum[:]), limit))
+}
+
+// emailOf finds whose subject it is, or nobody.
+func (d *Directory) emailOf(wanted string) string {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for email := range d.kinds {
+		if subject(email) == wanted {
+			return email
+		}
+	}
+	return ""
 }
 
 // VerifyIDToken checks that an ID token is a compact RS256 JWS signed by this
@@ -136,6 +162,10 @@ func (d *Directory) VerifyIDToken(ctx context.Context, raw string) (Claims, erro
 	var claims idTokenClaims
 	if err := token.Claims(&claims); err != nil {
 		return Claims{}, fmt.Errorf("verifying an ID token: %w: reading its claims: %w", ErrInvalidToken, err)
+	}
+	if claims.Email == "" {
+		claims.Email = d.emailOf(token.Subject)
+		claims.EmailVerified = claims.Email != ""
 	}
 	return Claims{
 		Subject:       token.Subject,

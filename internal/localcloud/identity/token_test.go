@@ -294,3 +294,44 @@ func TestAnOrdinaryRelyingPartyVerifiesATokenByDiscovery(t *testing.T) {
 	require.NoError(t, res.Body.Close())
 	assert.Equal(t, http.StatusMethodNotAllowed, res.StatusCode)
 }
+
+func TestATokenWithoutItsEMailIsStillTheAccounts(t *testing.T) {
+	d := populated(t)
+	token, err := d.IDTokenWithoutEmail("ana@example.com", "https://service.example")
+	require.NoError(t, err)
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	require.NoError(t, err)
+	assert.NotContains(t, string(payload), "email")
+	claims, err := d.VerifyIDToken(t.Context(), token)
+	require.NoError(t, err)
+	assert.Equal(t, "ana@example.com", claims.Email)
+	assert.True(t, claims.EmailVerified)
+
+	require.NoError(t, d.RemovePerson("ana@example.com"))
+	claims, err = d.VerifyIDToken(t.Context(), token)
+	require.NoError(t, err)
+	assert.Empty(t, claims.Email, "nobody any more")
+	assert.False(t, claims.EmailVerified)
+}
+
+func TestAShortLivedTokenEndsWhenItSays(t *testing.T) {
+	at := &clock{now: time.Now()}
+	d, err := identity.New(identity.Options{Issuer: issuer, Now: at.Now, TokenLifetime: time.Hour})
+	require.NoError(t, err)
+	require.NoError(t, d.AddPerson("ana@example.com"))
+	for asked, given := range map[time.Duration]time.Duration{0: time.Hour, time.Minute: time.Minute, 5 * time.Hour: time.Hour} {
+		start := at.now
+		token, expires, err := d.ShortLivedAccessToken("ana@example.com", asked)
+		require.NoError(t, err)
+		assert.Equal(t, start.Add(given), expires)
+		at.now = expires.Add(-time.Second)
+		email, err := d.Authenticate(token)
+		require.NoError(t, err)
+		assert.Equal(t, "ana@example.com", email)
+		at.now = expires
+		_, err = d.Authenticate(token)
+		assert.ErrorIs(t, err, identity.ErrInvalidToken)
+	}
+	_, _, err = d.ShortLivedAccessToken("nobody@example.com", 0)
+	assert.ErrorIs(t, err, identity.ErrNotFound)
+}

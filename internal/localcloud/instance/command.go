@@ -18,19 +18,19 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 // noMetadataServer keeps Google's libraries in an instance from asking the
 // metadata server of the machine at hand for its account, should that machine
-// be a virtual one of Google's. Spec.Env may name a local one instead.
+// be a virtual one of Google's. Container.Env may name a local one instead.
 const noMetadataServer = "127.0.0.1:9"
 
 // argv returns the command line as Kubernetes and Cloud Run define it: a
 // command replaces the image's entrypoint and its arguments, arguments replace
 // the image's.
-func (s *Spec) argv() ([]string, error) {
-	argv := slices.Concat(s.Image.Config.Entrypoint, s.Image.Config.Cmd)
+func (c *Container) argv() ([]string, error) {
+	argv := slices.Concat(c.Image.Config.Entrypoint, c.Image.Config.Cmd)
 	switch {
-	case len(s.Command) > 0:
-		argv = slices.Concat(s.Command, s.Args)
-	case len(s.Args) > 0:
-		argv = slices.Concat(s.Image.Config.Entrypoint, s.Args)
+	case len(c.Command) > 0:
+		argv = slices.Concat(c.Command, c.Args)
+	case len(c.Args) > 0:
+		argv = slices.Concat(c.Image.Config.Entrypoint, c.Args)
 	}
 	if len(argv) == 0 {
 		return nil, errors.New("the image has no entrypoint: set the container's command")
@@ -40,24 +40,26 @@ func (s *Spec) argv() ([]string, error) {
 
 // environment returns the variables of the process: nothing of this process's
 // own. What later maps hold goes over what earlier ones do.
-func (s *Spec) environment(port int, home string) map[string]string {
+func (c *Container) environment(i *Instance, home string) map[string]string {
 	env := map[string]string{"PATH": defaultPath, "GCE_METADATA_HOST": noMetadataServer}
-	for _, variable := range s.Image.Config.Env {
+	for _, variable := range c.Image.Config.Env {
 		if name, value, ok := strings.Cut(variable, "="); ok {
 			env[name] = value
 		}
 	}
-	maps.Copy(env, s.Env)
+	maps.Copy(env, c.Env)
 	maps.Copy(env, map[string]string{
 		// An image's HOME would be the host's directory of that name, with
 		// the credentials in it.
 		"HOME":            home,
 		"TMPDIR":          home,
-		"PORT":            strconv.Itoa(port),
-		"K_SERVICE":       s.Service,
-		"K_REVISION":      s.Revision,
-		"K_CONFIGURATION": s.Service,
+		"K_SERVICE":       i.spec.Service,
+		"K_REVISION":      i.spec.Revision,
+		"K_CONFIGURATION": i.spec.Service,
 	})
+	if c.Serves {
+		env["PORT"] = strconv.Itoa(i.port)
+	}
 	return env
 }
 
@@ -70,28 +72,28 @@ func environ(env map[string]string) []string {
 }
 
 // workingDir returns the directory on the host, made if the image lacks it.
-func (s *Spec) workingDir(root *os.Root) (string, error) {
-	dir := s.WorkingDir
+func (c *Container) workingDir(root *os.Root) (string, error) {
+	dir := c.WorkingDir
 	if dir == "" {
-		dir = s.Image.Config.WorkingDir
+		dir = c.Image.Config.WorkingDir
 	}
 	name := inImage(dir)
 	if err := root.MkdirAll(name, 0o755); err != nil {
 		return "", fmt.Errorf("working directory %q: %w", dir, err)
 	}
-	return filepath.Join(s.Image.Root, name), nil
+	return filepath.Join(c.Image.Root, name), nil
 }
 
 // executable finds a program in the image, as a container runtime does: by
 // its path, or in PATH if it is a bare name.
-func (s *Spec) executable(root *os.Root, program, searchPath string) (string, error) {
+func (c *Container) executable(root *os.Root, program, searchPath string) (string, error) {
 	candidates := []string{program}
 	switch {
 	case path.IsAbs(program):
 	case strings.Contains(program, "/"):
-		dir := s.WorkingDir
+		dir := c.WorkingDir
 		if dir == "" {
-			dir = s.Image.Config.WorkingDir
+			dir = c.Image.Config.WorkingDir
 		}
 		candidates[0] = path.Join("/", dir, program)
 	default:
@@ -109,7 +111,7 @@ func (s *Spec) executable(root *os.Root, program, searchPath string) (string, er
 		if info.Mode()&0o111 == 0 {
 			return "", fmt.Errorf("%q in the image may not be executed: %w", program, fs.ErrPermission)
 		}
-		return filepath.Join(s.Image.Root, name), nil
+		return filepath.Join(c.Image.Root, name), nil
 	}
 	return "", fmt.Errorf("%q is not a program in the image (looked for %s)", program, strings.Join(candidates, ", "))
 }

@@ -6,9 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/berth-mcp/berth/internal/watchdog"
 )
@@ -24,51 +29,55 @@ const (
 	portAttempts = 3
 )
 
-// Spec says what to run and how.
-type Spec struct {
-	// Image to run. Required.
-	Image *Image
-	// Service and Revision are the short names of K_SERVICE (and
-	// K_CONFIGURATION) and K_REVISION.
-	Service, Revision string
-	// Command and Args replace the image's, if any.
-	Command, Args []string
-	// WorkingDir, in the image; empty is the image's own.
-	WorkingDir string
-	// Env goes over the image's variables, and below those of the platform
-	// (PORT, K_…) and of this machine (HOME and TMPDIR, a directory of the
-	// instance's own that ends with it). It is also the place for what keeps
-	// a program on loopback, if it can be told by a variable.
-	Env map[string]string
-	// Probe says when it is ready.
-	Probe Probe
-	// Grace between SIGTERM and SIGKILL; 0 is 10 s, as on Cloud Run.
-	Grace time.Duration
-	// Output receives each line that the program writes; stream is stdout or
-	// stderr. Lines are cut at 16 KiB. It may be called from two goroutines.
-	// Nil drops them.
-	Output func(stream, line string)
-}
-
-// Instance is a running process. It is safe for concurrent use.
+// Instance is a running instance: a process for each of its containers. It is
+// safe for concurrent use.
 type Instance struct {
-	cmd    *exec.Cmd
-	port   int
-	grace  time.Duration
-	output *output
-	done   chan struct{}
+	spec  Spec
+	port  int    // of the container that serves
+	dir   string // the instance's own
+	guard *watchdog.Watchdog
+	// mounted are the volumes' directories on this machine, by name.
+	mounted map[string]string
+
+	mu        sync.Mutex
+	processes []*process
+	ending    bool     // no more processes are started
+	asked     bool     // to end; a second signal would look like impatience
+	first     *process // that ended
+
+	done chan struct{}
 }
 
-// Start starts an instance and returns once it is ready. If the context ends
-// before, or the program does, or the probe's deadline passes, the process is
-// gone when Start returns; the error then says why and ends with what the
-// program wrote last.
+// Start starts an instance and returns once all of its containers are ready. If
+// the context ends before, or a program does, or a probe's deadline passes, all
+// of it is gone when Start returns; the error then says why and ends with what
+// the program wrote last.
 func Start(ctx context.Context, spec Spec) (*Instance, error) {
 	spec.Grace = cmp.Or(spec.Grace, defaultGrace)
-	spec.Probe.Attempt = cmp.Or(spec.Probe.Attempt, defaultAttempt)
-	spec.Probe.Deadline = cmp.Or(spec.Probe.Deadline, defaultDeadline)
 	if spec.Output == nil {
-		spec.Output = func(string, string) {}
+		spec.Output = func(string, string, string) {}
+	}
+	if spec.Closing == nil {
+		spec.Closing = func() {}
+	}
+	instance, err := start(ctx, spec)
+	if err != nil {
+		spec.Closing()
+		return nil, fmt.Errorf("starting an instance of %s: %w", spec.Revision, err)
+	}
+	go instance.end()
+	for _, p := range instance.all() {
+		if p.container.Liveness != nil {
+			go instance.keepAlive(p)
+		}
+	}
+	return instance, nil
+}
+
+// start tries again where the port was lost.
+func start(ctx context.Context, spec Spec) (*Instance, error) {
+	if err := spec.check(); err != nil {
+		return nil, err
 	}
 	for attempt := 1; ; attempt++ {
 		instance, err := startOnce(ctx, spec)
@@ -79,176 +88,207 @@ func Start(ctx context.Context, spec Spec) (*Instance, error) {
 	}
 }
 
+// startOnce leaves nothing behind on an error.
 func startOnce(ctx context.Context, spec Spec) (*Instance, error) {
-	port, err := takePort()
-	if err != nil {
-		return nil, fmt.Errorf("starting an instance of %s: %w", spec.Revision, err)
-	}
-	instance, err := spawn(spec, port)
-	if err != nil {
-		releasePort(port)
-		return nil, fmt.Errorf("starting an instance of %s: %w", spec.Revision, err)
-	}
-	if err := instance.awaitReady(ctx, spec.Probe); err != nil {
-		instance.kill()
-		return nil, fmt.Errorf("starting an instance of %s: %w", spec.Revision, err)
-	}
-	return instance, nil
-}
-
-// spawn starts the process, and the goroutine that cleans up after it.
-func spawn(spec Spec, port int) (_ *Instance, err error) {
-	home, err := os.MkdirTemp("", "localcloud-instance-")
+	i, err := prepare(spec)
 	if err != nil {
 		return nil, err
 	}
-	i := &Instance{port: port, grace: spec.Grace, output: &output{emit: spec.Output}, done: make(chan struct{})}
-	stdout, stderr := i.output.stream("stdout"), i.output.stream("stderr")
-	i.cmd, err = command(spec, port, home)
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(home))
-	}
-	i.cmd.Stdout, i.cmd.Stderr = stdout, stderr
-
-	guard, err := watchdog.New(home)
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(home))
-	}
-	if err := launch(i.cmd); err != nil {
-		guard.Dismiss()
-		return nil, errors.Join(err, os.RemoveAll(home))
-	}
-	watchErr := guard.Watch(i.cmd.Process.Pid)
-	if watchErr != nil {
-		_ = i.cmd.Process.Kill()
-	}
-	go func() {
-		_ = i.cmd.Wait() // Ending has it from the process's state
-		killGroup(i.cmd.Process.Pid)
-		guard.Dismiss()
-		stdout.close()
-		stderr.close()
-		_ = os.RemoveAll(home) // the system clears its temporary directory too
-		releasePort(port)
-		close(i.done)
-	}()
-	if watchErr != nil {
-		<-i.done
-		return nil, watchErr
+	if err := i.startAll(ctx); err != nil {
+		i.killAll()
+		i.clear()
+		return nil, err
 	}
 	return i, nil
 }
 
-func command(spec Spec, port int, home string) (*exec.Cmd, error) {
-	argv, err := spec.argv()
+// prepare makes what the instance needs before any process of it runs.
+func prepare(spec Spec) (_ *Instance, err error) {
+	port, err := takePort()
 	if err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(spec.Image.Root)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	env := spec.environment(port, home)
-	program, err := spec.executable(root, argv[0], env["PATH"])
-	if err != nil {
-		return nil, err
-	}
-	dir, err := spec.workingDir(root)
-	if err != nil {
-		return nil, err
-	}
-	return &exec.Cmd{Path: program, Args: argv, Env: environ(env), Dir: dir, SysProcAttr: watchdog.OwnGroup(), WaitDelay: outputDelay}, nil
-}
-
-// awaitReady returns nil once the probe succeeds while the process runs.
-func (i *Instance) awaitReady(ctx context.Context, probe Probe) error {
-	probe.Port = cmp.Or(probe.Port, i.port)
-	timeout := fmt.Errorf("it did not listen within %v", probe.Deadline)
-	probeCtx, cancel := context.WithTimeoutCause(ctx, probe.Deadline, timeout)
-	defer cancel()
-	ready := make(chan error, 1)
-	go func() { ready <- probe.wait(probeCtx) }()
-	select {
-	case err := <-ready:
-		switch {
-		case err == nil && !i.ended():
-			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil:
-			return i.failure(context.Cause(probeCtx).Error())
+	i := &Instance{spec: spec, port: port, done: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			releasePort(port)
+			err = errors.Join(err, os.RemoveAll(i.dir))
 		}
-	case <-i.done:
-		cancel()
-		<-ready
+	}()
+	if i.dir, err = os.MkdirTemp("", "localcloud-instance-"); err != nil {
+		return nil, err
 	}
-	<-i.done
-	if !portFree(i.port) {
-		return &portLostError{port: i.port}
+	if i.mounted, err = writeVolumes(filepath.Join(i.dir, "volumes"), spec.Volumes); err != nil {
+		return nil, err
 	}
-	return i.failure("it ended before it listened, with " + i.Ending())
+	i.guard, err = watchdog.New(i.dir)
+	return i, err
 }
 
-// failure phrases an error as Cloud Run does.
-func (i *Instance) failure(reason string) error {
-	message := fmt.Sprintf("The user-provided container failed to start and listen on the port defined provided by the PORT=%d environment variable within the allocated timeout: %s.", i.port, reason)
-	if tail := i.output.String(); tail != "" {
-		message += " The last that it wrote:\n" + tail
-	} else {
-		message += " It wrote nothing."
+// startAll starts each container once those that it depends on are ready, and
+// returns when all are. What fails first says why.
+func (i *Instance) startAll(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	ready := map[string]chan struct{}{}
+	for _, c := range i.spec.Containers {
+		ready[c.Name] = make(chan struct{})
 	}
-	return errors.New(message)
+	for n, c := range i.spec.Containers {
+		group.Go(func() error {
+			for _, needed := range c.DependsOn {
+				select {
+				case <-ready[needed]:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+			p, err := i.spawn(&c, filepath.Join(i.dir, "home-"+strconv.Itoa(n)))
+			if err != nil {
+				return err
+			}
+			if err := p.awaitReady(ctx); err != nil {
+				return err
+			}
+			close(ready[c.Name])
+			return nil
+		})
+	}
+	return group.Wait()
 }
 
-// portLostError says that another process listens where the instance should.
-type portLostError struct{ port int }
+// spawn starts the process of a container.
+func (i *Instance) spawn(c *Container, home string) (*process, error) {
+	if err := os.Mkdir(home, 0o700); err != nil {
+		return nil, err
+	}
+	cmd, err := c.command(i, home)
+	if err != nil {
+		return nil, err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.ending {
+		return nil, errors.New("the instance ends")
+	}
+	p, err := i.launch(c, cmd)
+	if p != nil {
+		i.processes = append(i.processes, p)
+	}
+	return p, err
+}
 
-func (e *portLostError) Error() string {
-	return fmt.Sprintf("another program took port %d: try again", e.port)
+// end waits for the first container that ends, and ends the others.
+func (i *Instance) end() {
+	anyEnded(i.all())
+	i.terminate(context.Background())
+	i.clear()
+	i.spec.Closing()
+	close(i.done)
+}
+
+// clear waits until all processes have ended, and clears up after them.
+func (i *Instance) clear() {
+	for _, p := range i.all() {
+		<-p.done
+	}
+	i.guard.Dismiss()
+	_ = os.RemoveAll(i.dir) // the system clears its temporary directory too
+	releasePort(i.port)
+}
+
+// anyEnded returns when one of the processes has ended.
+func anyEnded(processes []*process) {
+	ended := make(chan struct{}, len(processes))
+	for _, p := range processes {
+		go func() {
+			<-p.done
+			ended <- struct{}{}
+		}()
+	}
+	<-ended
+}
+
+func (i *Instance) all() []*process {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.Clone(i.processes)
+}
+
+// serving is the process of the container that gets the requests.
+func (i *Instance) serving() *process {
+	all := i.all()
+	return all[slices.IndexFunc(all, func(p *process) bool { return p.container.Serves })]
 }
 
 // Addr returns the HOST:PORT at which to reach the instance.
 func (i *Instance) Addr() string { return loopback(i.port) }
 
-// PID returns the id of the process.
-func (i *Instance) PID() int { return i.cmd.Process.Pid }
+// PID returns the id of the process that serves.
+func (i *Instance) PID() int { return i.serving().pid() }
 
-// Output returns the last 50 lines that the program wrote.
-func (i *Instance) Output() string { return i.output.String() }
+// Output returns the last 50 lines that the program that serves wrote.
+func (i *Instance) Output() string { return i.serving().output.String() }
 
-// Done is closed once the process has ended and everything of it is gone.
+// Done is closed once every process has ended and everything of it is gone.
 func (i *Instance) Done() <-chan struct{} { return i.done }
 
-// Stop asks the process to end (SIGTERM), ends it after the grace or when the
-// context ends (SIGKILL), and returns when it is gone.
+// Stop asks the processes to end (SIGTERM), ends them after the grace or when
+// the context ends (SIGKILL), and returns when they are gone.
 func (i *Instance) Stop(ctx context.Context) {
-	_ = i.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
-	timer := time.NewTimer(i.grace)
-	defer timer.Stop()
-	select {
-	case <-i.done:
-		return
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	i.kill()
-}
-
-func (i *Instance) kill() {
-	_ = i.cmd.Process.Kill() // it may have ended already
+	i.terminate(ctx)
 	<-i.done
 }
 
-func (i *Instance) ended() bool {
-	select {
-	case <-i.done:
-		return true
-	default:
-		return false
+func (i *Instance) terminate(ctx context.Context) {
+	i.mu.Lock()
+	if !i.asked {
+		for _, p := range i.processes {
+			_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
+		}
+	}
+	i.ending, i.asked = true, true
+	i.mu.Unlock()
+	timer := time.NewTimer(i.spec.Grace)
+	defer timer.Stop()
+	for _, p := range i.all() {
+		select {
+		case <-p.done:
+		case <-timer.C:
+			i.killAll()
+			return
+		case <-ctx.Done():
+			i.killAll()
+			return
+		}
 	}
 }
 
-// Ending describes how the process ended, such as "exit status 3" or "signal:
-// killed". It may be called once Done is closed.
-func (i *Instance) Ending() string { return i.cmd.ProcessState.String() }
+func (i *Instance) killAll() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.ending = true
+	for _, p := range i.processes {
+		_ = p.cmd.Process.Kill() // it may have ended already
+	}
+}
+
+// Ending describes how the instance ended: how the process did that ended
+// first, such as "exit status 3" or "signal: killed", by its name where there
+// are several. It may be called once Done is closed.
+func (i *Instance) Ending() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.processes) == 1 {
+		return i.first.ending()
+	}
+	return fmt.Sprintf("container %s: %s", i.first.container.Name, i.first.ending())
+}
+
+// ended records which process ended first.
+func (i *Instance) ended(p *process) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.first == nil {
+		i.first = p
+	}
+}

@@ -26,7 +26,10 @@ import (
 	"github.com/berth-mcp/berth/internal/localcloud/instance/imagetest"
 )
 
-const patience = 20 * time.Second
+const (
+	patience = 20 * time.Second
+	tick     = 10 * time.Millisecond
+)
 
 // The registry and the directory of unpacked images are the same for all
 // tests, since pushing and unpacking a program takes its time.
@@ -64,13 +67,19 @@ func program(t *testing.T) *instance.Image {
 	return image
 }
 
+// alone is an instance of one container.
+func alone(c instance.Container) instance.Spec {
+	c.Serves = true
+	return instance.Spec{Containers: []instance.Container{c}}
+}
+
 // lines collects a program's output.
 type lines struct {
 	mu  sync.Mutex
 	all []string
 }
 
-func (l *lines) add(stream, line string) {
+func (l *lines) add(_, stream, line string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all = append(l.all, stream+": "+line)
@@ -110,8 +119,11 @@ func TestAnInstanceHasThePlatformsVariablesAndNoneOfTheHosts(t *testing.T) {
 	t.Setenv("SECRET_OF_THE_HOST", "x")
 	var out lines
 	i := start(t, instance.Spec{
-		Image: program(t), Service: "server", Revision: "server-00001-abc", Output: out.add,
-		Env: map[string]string{"BOTH": "service", "FROM_SERVICE": "service", "K_SERVICE": "forged", "PORT": "2"},
+		Service: "server", Revision: "server-00001-abc", Output: out.add,
+		Containers: []instance.Container{{
+			Image: program(t), Serves: true,
+			Env: map[string]string{"BOTH": "service", "FROM_SERVICE": "service", "K_SERVICE": "forged", "PORT": "2"},
+		}},
 	})
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	res, err := client.Get("http://" + i.Addr() + "/")
@@ -169,27 +181,27 @@ func TestTheContainersCommandReplacesTheImages(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			i := start(t, instance.Spec{Image: image, Command: tt.command, Args: tt.args, WorkingDir: tt.workingDir})
+			i := start(t, alone(instance.Container{Image: image, Command: tt.command, Args: tt.args, WorkingDir: tt.workingDir}))
 			assert.Equal(t, tt.want, strings.Split(i.Output(), "\n")[0])
 		})
 	}
 	t.Run("a bare name is looked up in the image's PATH", func(t *testing.T) {
-		start(t, instance.Spec{Image: image, Command: []string{"program"}, Env: map[string]string{"PATH": "/bin:/app"}})
+		start(t, alone(instance.Container{Image: image, Command: []string{"program"}, Env: map[string]string{"PATH": "/bin:/app"}}))
 	})
 	t.Run("a program of the host is not one of the image", func(t *testing.T) {
 		for _, program := range []string{"/bin/sh", "sh", "../../../bin/sh"} {
-			_, err := instance.Start(t.Context(), instance.Spec{Image: image, Command: []string{program}})
+			_, err := instance.Start(t.Context(), alone(instance.Container{Image: image, Command: []string{program}}))
 			require.ErrorContains(t, err, "is not a program in the image")
 		}
 	})
 	t.Run("an image without an entrypoint", func(t *testing.T) {
-		_, err := instance.Start(t.Context(), instance.Spec{Image: &instance.Image{Root: t.TempDir(), Config: v1.Config{}}})
+		_, err := instance.Start(t.Context(), alone(instance.Container{Image: &instance.Image{Root: t.TempDir(), Config: v1.Config{}}}))
 		require.ErrorContains(t, err, "set the container's command")
 	})
 	t.Run("a file that may not be executed", func(t *testing.T) {
 		root := t.TempDir()
 		require.NoError(t, os.WriteFile(filepath.Join(root, "f"), nil, 0o600))
-		_, err := instance.Start(t.Context(), instance.Spec{Image: &instance.Image{Root: root}, Command: []string{"/f"}})
+		_, err := instance.Start(t.Context(), alone(instance.Container{Image: &instance.Image{Root: root}, Command: []string{"/f"}}))
 		require.ErrorIs(t, err, fs.ErrPermission)
 	})
 }
@@ -209,21 +221,20 @@ func TestAnInstanceThatDoesNotBecomeReadyFailsWithItsOutput(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := instance.Start(t.Context(), instance.Spec{Image: image, Probe: tt.probe, Env: map[string]string{"MODE": tt.mode}})
+			_, err := instance.Start(t.Context(), alone(instance.Container{Image: image, Startup: &tt.probe, Env: map[string]string{"MODE": tt.mode}}))
 			for _, part := range append(tt.says, "The user-provided container failed to start and listen on the port defined provided by the PORT=") {
 				require.ErrorContains(t, err, part)
 			}
 		})
 	}
 	t.Run("an HTTP probe that is answered is ready", func(t *testing.T) {
-		start(t, instance.Spec{Image: image, Probe: instance.Probe{HTTPPath: "/x", Headers: http.Header{"A": {"b"}}}})
+		start(t, alone(instance.Container{Image: image, Startup: &instance.Probe{HTTPPath: "/x", Headers: http.Header{"A": {"b"}}}}))
 	})
 	t.Run("a start that is given up", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		_, err := instance.Start(ctx, instance.Spec{
-			Image: image, Env: map[string]string{"MODE": "deaf"},
-			Output: func(string, string) { cancel() }, // once it runs
-		})
+		spec := alone(instance.Container{Image: image, Env: map[string]string{"MODE": "deaf"}})
+		spec.Output = func(string, string, string) { cancel() } // once it runs
+		_, err := instance.Start(ctx, spec)
 		require.ErrorIs(t, err, context.Canceled)
 	})
 }
@@ -232,7 +243,9 @@ func TestStopKillsWhatDoesNotEndInTime(t *testing.T) {
 	image := program(t)
 	stubborn := map[string]string{"MODE": "stubborn"}
 	t.Run("after the grace", func(t *testing.T) {
-		i := start(t, instance.Spec{Image: image, Env: stubborn, Grace: 100 * time.Millisecond})
+		spec := alone(instance.Container{Image: image, Env: stubborn})
+		spec.Grace = 100 * time.Millisecond
+		i := start(t, spec)
 		begin := time.Now()
 		i.Stop(t.Context())
 		assert.GreaterOrEqual(t, time.Since(begin), 100*time.Millisecond)
@@ -240,7 +253,7 @@ func TestStopKillsWhatDoesNotEndInTime(t *testing.T) {
 		assert.Equal(t, "signal: killed", i.Ending())
 	})
 	t.Run("when the context ends", func(t *testing.T) {
-		i := start(t, instance.Spec{Image: image, Env: stubborn})
+		i := start(t, alone(instance.Container{Image: image, Env: stubborn}))
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		begin := time.Now()
@@ -249,12 +262,12 @@ func TestStopKillsWhatDoesNotEndInTime(t *testing.T) {
 		gone(t, i)
 	})
 	t.Run("its children too", func(t *testing.T) {
-		i := start(t, instance.Spec{Image: image, Env: map[string]string{"MODE": "parent"}})
+		i := start(t, alone(instance.Container{Image: image, Env: map[string]string{"MODE": "parent"}}))
 		i.Stop(t.Context()) // SIGTERM ends the parent alone
 		require.Eventually(t, func() bool { return !serves(i.Addr()) }, patience, 10*time.Millisecond, "the child still listens")
 	})
 	t.Run("again, and at once", func(t *testing.T) {
-		i := start(t, instance.Spec{Image: image})
+		i := start(t, alone(instance.Container{Image: image}))
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() { i.Stop(context.Background()) })
@@ -265,7 +278,7 @@ func TestStopKillsWhatDoesNotEndInTime(t *testing.T) {
 }
 
 func TestAKilledInstanceIsNoticed(t *testing.T) {
-	i := start(t, instance.Spec{Image: program(t)})
+	i := start(t, alone(instance.Container{Image: program(t)}))
 	require.NoError(t, syscall.Kill(i.PID(), syscall.SIGKILL))
 	gone(t, i)
 	assert.Equal(t, "signal: killed", i.Ending())
@@ -277,7 +290,7 @@ func TestInstancesStartedAtOnceHavePortsOfTheirOwn(t *testing.T) {
 	addresses := make([]string, 6)
 	for n := range addresses {
 		wg.Go(func() {
-			i, err := instance.Start(t.Context(), instance.Spec{Image: image})
+			i, err := instance.Start(t.Context(), alone(instance.Container{Image: image}))
 			if !assert.NoError(t, err) {
 				return
 			}
@@ -301,7 +314,9 @@ func TestOutputIsBoundedAndCutIntoLines(t *testing.T) {
 		"head -c 100000 /dev/zero | tr '\\0' x; echo; printf 'no end'; exit 7\n"
 	require.NoError(t, os.WriteFile(filepath.Join(root, "script"), []byte(script), 0o700))
 	var out lines
-	_, err := instance.Start(t.Context(), instance.Spec{Image: &instance.Image{Root: root}, Command: []string{"/script"}, Output: out.add})
+	spec := alone(instance.Container{Image: &instance.Image{Root: root}, Command: []string{"/script"}})
+	spec.Output = out.add
+	_, err := instance.Start(t.Context(), spec)
 	require.ErrorContains(t, err, "exit status 7")
 	require.Len(t, out.get(), 202)
 	assert.Equal(t, "stdout: line 0", out.get()[0])
@@ -334,7 +349,7 @@ func TestAnInstanceDoesNotOutliveAKilledParent(t *testing.T) {
 
 // parent starts an instance, says where, and waits to be killed.
 func parent(root string) {
-	i, err := instance.Start(context.Background(), instance.Spec{Image: &instance.Image{Root: root}, Command: []string{"/app/program"}})
+	i, err := instance.Start(context.Background(), alone(instance.Container{Image: &instance.Image{Root: root}, Command: []string{"/app/program"}}))
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
@@ -345,7 +360,7 @@ func parent(root string) {
 }
 
 func TestPortsLieBelowThoseThatSystemsChooseThemselves(t *testing.T) {
-	i := start(t, instance.Spec{Image: program(t)})
+	i := start(t, alone(instance.Container{Image: program(t)}))
 	_, port, err := net.SplitHostPort(i.Addr())
 	require.NoError(t, err)
 	number, err := strconv.Atoi(port)

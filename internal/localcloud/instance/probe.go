@@ -7,20 +7,29 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// Probe says how an instance shows that it is ready. The zero value is Cloud
+// Probe says how a container shows that it is ready, or alive. The zero value is Cloud
 // Run's default: a TCP connection to PORT within 240 s.
 type Probe struct {
-	// HTTPPath makes it an HTTP probe: ready is a GET that answers 200 to 399.
+	// HTTPPath makes it an HTTP probe: good is a GET that answers 200 to 399.
 	HTTPPath string
+	// GRPC makes it a probe by gRPC's health checking protocol, for the service
+	// of that name; empty is the server as a whole.
+	GRPC        bool
+	GRPCService string
 	// Headers of the HTTP probe.
 	Headers http.Header
 	// Port to probe; 0 is PORT.
 	Port int
 	// Attempt bounds one attempt; 0 is 1 s.
 	Attempt time.Duration
-	// Deadline bounds them all, from the start of the process; 0 is 240 s.
+	// Deadline bounds them all when it is about readiness, from the start of the
+	// process; 0 is 240 s.
 	Deadline time.Duration
 }
 
@@ -52,8 +61,11 @@ func (p Probe) wait(ctx context.Context) error {
 func (p Probe) once(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, p.Attempt)
 	defer cancel()
-	if p.HTTPPath != "" {
+	switch {
+	case p.HTTPPath != "":
 		return p.get(ctx)
+	case p.GRPC:
+		return p.health(ctx)
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", loopback(p.Port))
 	if err != nil {
@@ -83,4 +95,34 @@ func (p Probe) get(ctx context.Context) error {
 		return fmt.Errorf("%s answered %s", p.HTTPPath, res.Status)
 	}
 	return nil
+}
+
+// health asks by https://github.com/grpc/grpc/blob/master/doc/health-checking.md.
+func (p Probe) health(ctx context.Context) error {
+	conn, err := grpc.NewClient("passthrough:///"+loopback(p.Port),
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	answer, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{Service: p.GRPCService})
+	if err != nil {
+		return err
+	}
+	if answer.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+		return fmt.Errorf("it answered %s", answer.GetStatus())
+	}
+	return nil
+}
+
+// kind is Cloud Run's name for it.
+func (p Probe) kind() string {
+	switch {
+	case p.HTTPPath != "":
+		return "HTTP"
+	case p.GRPC:
+		return "GRPC"
+	default:
+		return "TCP"
+	}
 }

@@ -50,7 +50,11 @@ func main() {
 	if os.Getenv("MODE") == "stubborn" {
 		signal.Ignore(syscall.SIGTERM)
 	}
-	server := &http.Server{Addr: net.JoinHostPort("127.0.0.1", os.Getenv("PORT")), Handler: handler()}
+	port := os.Getenv("PORT")
+	if len(os.Args) == 3 && os.Args[1] == "at" { // a sidecar's own
+		port = os.Args[2]
+	}
+	server := &http.Server{Addr: net.JoinHostPort("127.0.0.1", port), Handler: handler()}
 	go func() {
 		<-ctx.Done()
 		fmt.Println("got SIGTERM")
@@ -68,6 +72,9 @@ func main() {
 func handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if os.Getenv("LOG") != "" {
+			fmt.Println(r.Method, r.RequestURI)
+		}
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("X-From-Instance", "yes")
