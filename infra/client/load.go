@@ -2,7 +2,6 @@ package client
 
 import (
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -20,11 +19,7 @@ func Load(ctx *pulumi.Context) (*ServerArgs, error) {
 	gcp := config.New(ctx, "gcp")
 	a.Project, a.Region = gcp.Get("project"), gcp.Get("region")
 	a.Build.Dir = ctx.RootDirectory()
-	a.Pusher = image.Identity{
-		AccessToken: providerSetting(ctx, "accessToken"),
-		Credentials: providerSetting(ctx, "credentials"),
-		Impersonate: providerSetting(ctx, "impersonateServiceAccount"),
-	}
+	a.Pusher = image.ProviderIdentity(func(key string) (string, bool) { return ctx.GetConfig("gcp:" + key) })
 	if a.Client == "" {
 		a.Client = ctx.Stack()
 	}
@@ -124,27 +119,4 @@ func openSecrets(r *setting.Reader, a *ServerArgs) []error {
 		}
 	}
 	return problems
-}
-
-// providerVars are the environment variables that the gcp provider reads where
-// the stack does not say. See its documentation, "Configuration".
-var providerVars = map[string][]string{
-	"accessToken":               {"GOOGLE_OAUTH_ACCESS_TOKEN"},
-	"credentials":               {"GOOGLE_CREDENTIALS", "GOOGLE_CLOUD_KEYFILE_JSON", "GCLOUD_KEYFILE_JSON"},
-	"impersonateServiceAccount": {"GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"},
-}
-
-// providerSetting gives a setting of the gcp provider as the provider sees it,
-// so that the image is pushed by who deploys it. A value may be secret: it goes
-// to the registry's sign-in and nowhere else.
-func providerSetting(ctx *pulumi.Context, key string) string {
-	if value, ok := ctx.GetConfig("gcp:" + key); ok {
-		return value
-	}
-	for _, name := range providerVars[key] {
-		if value := os.Getenv(name); value != "" {
-			return value
-		}
-	}
-	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -26,6 +27,36 @@ type Identity struct {
 	AccessToken string // gcp:accessToken
 	Credentials string // gcp:credentials: the JSON itself or the path of a file that holds it
 	Impersonate string // gcp:impersonateServiceAccount: an e-mail
+}
+
+// providerVars are the environment variables that the gcp provider reads where
+// the stack does not say. See its documentation, "Configuration".
+var providerVars = map[string][]string{
+	"accessToken":               {"GOOGLE_OAUTH_ACCESS_TOKEN"},
+	"credentials":               {"GOOGLE_CREDENTIALS", "GOOGLE_CLOUD_KEYFILE_JSON", "GCLOUD_KEYFILE_JSON"},
+	"impersonateServiceAccount": {"GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"},
+}
+
+// ProviderIdentity is the identity that the gcp provider takes, so that the image is
+// pushed by who deploys it: from the stack, by the setting's name without "gcp:", and
+// else from the environment. A value may be secret.
+func ProviderIdentity(setting func(key string) (value string, set bool)) Identity {
+	get := func(key string) string {
+		if value, set := setting(key); set {
+			return value
+		}
+		for _, name := range providerVars[key] {
+			if value := os.Getenv(name); value != "" {
+				return value
+			}
+		}
+		return ""
+	}
+	return Identity{
+		AccessToken: get("accessToken"),
+		Credentials: get("credentials"),
+		Impersonate: get("impersonateServiceAccount"),
+	}
 }
 
 // Keychain gives the identity's credentials to Google's registries, and nothing
@@ -61,26 +92,39 @@ func (k keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
 }
 
 func (id Identity) token(ctx context.Context) (string, error) {
-	base, err := id.base()
+	login, err := id.Login()
 	if err != nil {
 		return "", err
 	}
-	if id.Impersonate != "" {
-		base, err = impersonate.NewCredentials(&impersonate.CredentialsOptions{
-			TargetPrincipal: id.Impersonate,
-			Scopes:          []string{scope},
-			Credentials:     base,
-		})
-		if err != nil {
-			return "", fmt.Errorf("impersonating %s: %w", id.Impersonate, err)
-		}
-	}
-	token, err := base.Token(ctx)
+	token, err := login.Token(ctx)
 	if err != nil {
 		return "", err
 	}
 	return token.Value, nil
 }
+
+// Login gives the identity's Google credentials, good for whatever the provider does
+// with them.
+func (id Identity) Login() (*auth.Credentials, error) {
+	base, err := id.base()
+	if err != nil || id.Impersonate == "" {
+		return base, err
+	}
+	login, err := impersonate.NewCredentials(&impersonate.CredentialsOptions{
+		TargetPrincipal: id.Impersonate,
+		Scopes:          []string{scope},
+		Credentials:     base,
+		Logger:          silent,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("impersonating %s: %w", id.Impersonate, err)
+	}
+	return login, nil
+}
+
+// silent keeps the library's own logger quiet: switched on by an environment variable,
+// it would write tokens.
+var silent = slog.New(slog.DiscardHandler)
 
 // base is the identity before impersonation.
 func (id Identity) base() (*auth.Credentials, error) {
@@ -89,7 +133,7 @@ func (id Identity) base() (*auth.Credentials, error) {
 			TokenProvider: staticToken(id.AccessToken),
 		}), nil
 	}
-	options := &credentials.DetectOptions{Scopes: []string{scope}}
+	options := &credentials.DetectOptions{Scopes: []string{scope}, Logger: silent}
 	if id.Credentials == "" {
 		return credentials.DetectDefault(options)
 	}

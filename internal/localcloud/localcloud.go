@@ -270,6 +270,8 @@ func (c *Cloud) ProviderConfig() map[string]string {
 		"gcp:loggingCustomEndpoint":          c.apiURL + "/v2/",
 		"gcp:monitoringCustomEndpoint":       c.apiURL + "/",
 		"gcp:billingCustomEndpoint":          c.apiURL + "/v1/",
+		"gcp:cloudBillingCustomEndpoint":     c.apiURL + "/v1/",
+		"gcp:orgPolicyCustomEndpoint":        c.apiURL + "/v2/",
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/berth-mcp/berth/scripts/berth/doctor"
 	"github.com/berth-mcp/berth/scripts/berth/try"
 	"github.com/spf13/cobra"
 )
@@ -22,7 +23,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(try.Command())
+	root.AddCommand(try.Command(), doctor.Command())
 	if err := root.ExecuteContext(ctx); err != nil {
 		root.PrintErrln("berth:", err)
 		stop()

@@ -58,9 +58,13 @@ func (s *services) place(parent string) (place, error) {
 	}
 	on, _ := s.projects.find(values[0])
 	if !isRegion(values[1]) && values[1] != "-" {
-		return place{}, status.Errorf(codes.InvalidArgument, "Location %s is not found or access is unauthorized.", values[1])
+		return place{}, noLocation(values[1])
 	}
 	return place{on, values[1]}, nil
+}
+
+func noLocation(name string) error {
+	return status.Errorf(codes.InvalidArgument, "Location %s is not found or access is unauthorized.", name)
 }
 
 // canonical is the name with the project's id in place of its number.
@@ -68,6 +72,9 @@ func (s *services) canonical(name string) (string, place, error) {
 	values, ok := match("projects/*/locations/*/services/*", name)
 	if !ok {
 		return "", place{}, status.Errorf(codes.InvalidArgument, "Invalid name %q: expected projects/PROJECT/locations/REGION/services/SERVICE.", name)
+	}
+	if !isRegion(values[1]) {
+		return "", place{}, noLocation(values[1])
 	}
 	on, _ := s.projects.find(values[0])
 	at := place{on, values[1]}

@@ -1,0 +1,145 @@
+package doctor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// tool is a program that an operator needs.
+type tool struct {
+	name    string
+	version []string // arguments that print the version; none where that would write files
+	why     string
+	missing status
+	install string
+}
+
+var neededTools = []tool{
+	{"pulumi", []string{"version"}, "deploys the stack", wrong, "curl -fsSL https://get.pulumi.com | sh"},
+	{"go", []string{"version"}, "compiles the program and the server", wrong, "open https://go.dev/dl/"},
+	{"gcloud", nil, "logs people in; not needed where a service account deploys", warning, "open https://cloud.google.com/sdk/docs/install"},
+}
+
+// tools looks at this machine: the programs, and where Pulumi keeps its state.
+func tools(ctx context.Context, s stack) []finding {
+	var findings []finding
+	for _, t := range neededTools {
+		findings = append(findings, t.look(ctx))
+	}
+	return append(findings, backend(s)...)
+}
+
+// versionTime bounds a tool's answer to the question for its version.
+const versionTime = 20 * time.Second
+
+func (t tool) look(ctx context.Context) finding {
+	path, err := exec.LookPath(t.name)
+	if err != nil {
+		return finding{Check: t.name, Status: t.missing, Says: "is not on the PATH; it " + t.why}.by(t.install)
+	}
+	if t.version == nil {
+		return fine(t.name, "%s", path)
+	}
+	ctx, cancel := context.WithTimeout(ctx, versionTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, t.version...)
+	cmd.Env = append(os.Environ(), "PULUMI_SKIP_UPDATE_CHECK=true")
+	out, err := cmd.Output()
+	if err != nil {
+		return doubt(t.name, "%s does not tell its version: %v", path, err).by(shellQuoted(path) + " " + t.version[0])
+	}
+	version, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return fine(t.name, "%s", version)
+}
+
+// backend looks at where the state is, and at what opens the secrets in it. Pulumi
+// itself is not asked: it would write into a backend that is new.
+func backend(s stack) []finding {
+	url, err := backendURL(s.root)
+	if err != nil {
+		return []finding{fault("state", "%v", err).by("pulumi login --local")}
+	}
+	if url == "" {
+		return []finding{fault("state", "pulumi is not logged in to a state backend, which is where it remembers what it deployed").
+			by("pulumi login gs://BUCKET", "pulumi login --local")}
+	}
+	findings := []finding{fine("state", "%s", url)}
+	if strings.HasPrefix(url, "file://") {
+		findings = []finding{doubt("state", "%s: on this machine alone; whoever else deploys needs a backend that all reach", url).
+			by("pulumi login gs://BUCKET")}
+	}
+	return append(findings, passphrase(s, url))
+}
+
+// backendURL is where the state is, by Pulumi's own order: the environment, the
+// project's file, the last login.
+func backendURL(root string) (string, error) {
+	if url := os.Getenv("PULUMI_BACKEND_URL"); url != "" {
+		return url, nil
+	}
+	var project struct{ Backend struct{ URL string } }
+	if err := read(filepath.Join(root, "Pulumi.yaml"), yaml.Unmarshal, &project); err != nil {
+		return "", err
+	}
+	if project.Backend.URL != "" {
+		return project.Backend.URL, nil
+	}
+	home := os.Getenv("PULUMI_HOME")
+	if home == "" {
+		user, err := os.UserHomeDir()
+		if err != nil {
+			return "", err
+		}
+		home = filepath.Join(user, ".pulumi")
+	}
+	var logins struct{ Current string } // the tokens beside it are not read
+	err := read(filepath.Join(home, "credentials.json"), json.Unmarshal, &logins)
+	return logins.Current, err
+}
+
+// read decodes a file, if there is one.
+func read(path string, decode func([]byte, any) error, into any) error {
+	content, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := decode(content, into); err != nil {
+		return errors.New(path + " cannot be read: it is not what pulumi writes")
+	}
+	return nil
+}
+
+const makePassphrase = `(umask 077; openssl rand -base64 32 > ~/.berth.passphrase); export PULUMI_CONFIG_PASSPHRASE_FILE=~/.berth.passphrase`
+
+// passphrase looks at what encrypts the secrets of a stack whose state is with
+// nobody who would do it.
+func passphrase(s stack, backend string) finding {
+	file := os.Getenv("PULUMI_CONFIG_PASSPHRASE_FILE")
+	_, set := os.LookupEnv("PULUMI_CONFIG_PASSPHRASE")
+	switch {
+	case s.encrypted != "":
+		return fine("passphrase", "not needed: %s encrypts the stack's secrets", strings.SplitN(s.encrypted, "://", 2)[0])
+	case strings.HasPrefix(backend, "https://"):
+		return fine("passphrase", "not needed: the backend encrypts the stack's secrets")
+	case file != "":
+		if _, err := os.ReadFile(file); err != nil {
+			return fault("passphrase", "PULUMI_CONFIG_PASSPHRASE_FILE: %v", err).by("export PULUMI_CONFIG_PASSPHRASE_FILE=FILE")
+		}
+		return fine("passphrase", "in %s", file)
+	case set:
+		return fine("passphrase", "in PULUMI_CONFIG_PASSPHRASE")
+	}
+	return doubt("passphrase", "neither PULUMI_CONFIG_PASSPHRASE nor PULUMI_CONFIG_PASSPHRASE_FILE is set: pulumi will ask, and a pipeline cannot answer").
+		by(makePassphrase)
+}
