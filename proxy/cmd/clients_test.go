@@ -30,6 +30,8 @@ type world struct {
 	endpoint *tokentest.Endpoint
 	file     string // of clients
 	api      *httptest.Server
+	login    string   // its file
+	extra    []string // environment of the proxy
 }
 
 // newWorld also sets the environment of this process as that of the developer's.
@@ -45,15 +47,16 @@ func newWorld(t *testing.T) *world {
 		_ = json.NewEncoder(rw).Encode(map[string]string{"uri": "http://127.0.0.1:9/" + name})
 	}))
 	t.Cleanup(w.api.Close)
-	for name, value := range w.environment(t) {
+	w.login = tokentest.WriteLogin(t, t.TempDir(), w.endpoint.URL, tokentest.RefreshToken)
+	for name, value := range w.environment() {
 		t.Setenv(name, value)
 	}
 	return w
 }
 
-func (w *world) environment(t *testing.T) map[string]string {
+func (w *world) environment() map[string]string {
 	return map[string]string{
-		"GOOGLE_APPLICATION_CREDENTIALS": tokentest.WriteLogin(t, t.TempDir(), w.endpoint.URL, tokentest.RefreshToken),
+		"GOOGLE_APPLICATION_CREDENTIALS": w.login,
 		"BERTH_PROXY_TOKEN_URL":          w.endpoint.URL,
 		"BERTH_PROXY_RUN_URL":            w.api.URL,
 		"BERTH_PROXY_CONFIG":             w.file,
@@ -199,10 +202,10 @@ func serve(t *testing.T, w *world, clients int, args ...string) *run {
 	t.Helper()
 	r := &run{}
 	var env []string
-	for name, value := range w.environment(t) {
+	for name, value := range w.environment() {
 		env = append(env, name+"="+value)
 	}
-	r.process = command(t, build(t), env, append([]string{"--port=0"}, args...)...)
+	r.process = command(t, build(t), append(env, w.extra...), append([]string{"--port=0"}, args...)...)
 	r.process.Stderr = r
 	stdout, err := r.process.StdoutPipe()
 	require.NoError(t, err)

@@ -48,7 +48,8 @@ a single client also to http://localhost:3030/mcp.
 The flags that all commands take may also be set in the environment (--token-url
 is BERTH_PROXY_TOKEN_URL), or in the file of clients (token-url: ...).
 GOOGLE_APPLICATION_CREDENTIALS names the login file, if it is not where gcloud
-writes it. HTTPS_PROXY is honoured.
+writes it. BERTH_PROXY_TOKEN is an ID token to use in place of a login.
+HTTPS_PROXY is honoured.
 
 Exit codes: 0 stopped by a signal, 1 failed, 2 wrong usage, 3 the port is taken.`
 
@@ -77,8 +78,8 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	return exitFailed
 }
 
-// newRoot is the command without a name. It serves if no command is named, so that a client's name must
-// not be taken for one: CLIENT=URL has a sign that no command's name has.
+// newRoot is the command without a name, which serves. An argument CLIENT=URL has a sign
+// that no command's name has; a client that is called as a command is named after "serve".
 func newRoot(c *common) *cobra.Command {
 	command := &cobra.Command{
 		Use:               "berth-proxy [serve] [CLIENT=URL... | CLIENT...]",

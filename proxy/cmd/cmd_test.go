@@ -165,6 +165,14 @@ func TestWrongUsageIsToldAllAtOnce(t *testing.T) {
 			want: []string{`--run-url "http://run.example" would send your login unencrypted`}},
 		"an API on this machine with Google's login": {args: []string{"--run-url=http://localhost:9", "a=https://a.example"},
 			want: []string{`--run-url "http://localhost:9" is a cloud on this machine, where a login of https://oauth2.googleapis.com/token is not sent`}},
+		"logins of no kind": {args: []string{"--login=mine", "--impersonate-service-account=agent@x.example,me", "a=https://a.example"},
+			want: []string{`--login "mine": use auto, adc, gcloud or metadata`, `--impersonate-service-account: "me" is no service account: give its e-mail address`}},
+		"two tokens": {args: []string{"--token-file=x", "a=https://a.example"}, env: map[string]string{"BERTH_PROXY_TOKEN": "a-secret-token"},
+			want: []string{"there is a token in BERTH_PROXY_TOKEN, and one in --token-file: leave one out"}},
+		"a token that is to act as another": {args: []string{"--impersonate-service-account=agent@x.example", "a=https://a.example"}, env: map[string]string{"BERTH_PROXY_TOKEN": "a-secret-token"},
+			want: []string{"--impersonate-service-account needs a login, and a token is given in its place"}},
+		"authorities that are missing": {args: []string{"--ca-file=/nowhere/ca.pem", "a=https://a.example"}, want: []string{"--ca-file: open /nowhere/ca.pem"}},
+		"authorities that are none":    {args: []string{"--ca-file=cmd_test.go", "a=https://a.example"}, want: []string{"--ca-file cmd_test.go holds no certificate"}},
 		"a debug setting that prints tokens": {args: []string{"a=https://a.example"}, env: map[string]string{"GODEBUG": "netdns=go,http2debug=2"},
 			want: []string{"GODEBUG has http2debug, which would print your tokens: unset it"}},
 		"a local server with Google's login": {args: []string{"a=http://localhost:1"},
@@ -177,11 +185,10 @@ func TestWrongUsageIsToldAllAtOnce(t *testing.T) {
 				`client "B": use 1 to 63`, `client "a": http://localhost:1 is on this machine`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, v := range []string{"PORT", "TOKEN_URL", "RUN_URL", "LOG_FORMAT", "LOG_LEVEL"} {
-				t.Setenv(envPrefix+v, test.env[envPrefix+v])
+			for name, value := range test.env {
+				t.Setenv(name, value)
 			}
 			t.Setenv(envPrefix+"CONFIG", filepath.Join(t.TempDir(), "none.yaml"))
-			t.Setenv("GODEBUG", test.env["GODEBUG"])
 			var stdout, stderr bytes.Buffer
 			assert.Equal(t, exitUsage, Main(test.args, &stdout, &stderr))
 			assert.Empty(t, stdout.String())

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -33,20 +34,23 @@ const (
 type common struct {
 	port       int
 	configFile string
-	tokenURL   string
+	login      loginFlags
 	runURL     string
+	caFile     string
 	logFormat  string
 	logLevel   string
 
-	read filestate.State // of the file, when it was read
+	roots *x509.CertPool  // to believe servers from; nil: the system's
+	read  filestate.State // of the file, when it was read
 }
 
 func (c *common) addTo(flags *pflag.FlagSet) {
 	flags.SortFlags = false
 	flags.IntVar(&c.port, "port", defaultPort, "port to listen on, on 127.0.0.1 and ::1; 0 takes any that is free")
 	flags.StringVar(&c.configFile, configFlag, "", "file of clients and settings (default berth/proxy.yaml in the directory for settings)")
-	flags.StringVar(&c.tokenURL, "token-url", token.GoogleTokenURL, "token endpoint for your login; https, or that of a cloud on this machine")
+	c.login.addTo(flags)
 	flags.StringVar(&c.runURL, "run-url", locate.GoogleURL, "Cloud Run API, for clients given by project, region and service")
+	flags.StringVar(&c.caFile, "ca-file", "", "file of certificate authorities to believe beside the system's, in PEM")
 	flags.StringVar(&c.logFormat, "log-format", "text", "format of the log on standard error: text or json")
 	flags.StringVar(&c.logLevel, "log-level", "info", "least level that is logged: debug, info, warn or error")
 }
@@ -64,12 +68,12 @@ func (c *common) settle(command *cobra.Command) (config.File, error) {
 
 // tokens is the developer's login. Nothing is read or fetched until a token is asked for.
 func (c *common) tokens(log *slog.Logger) *token.Source {
-	return token.NewSource(token.Options{TokenURL: c.tokenURL, Logger: log})
+	return token.NewSource(c.login.options(c.roots, log))
 }
 
 // locator finds services on Cloud Run, with the developer's login.
 func (c *common) locator(tokens *token.Source) *locate.Locator {
-	return locate.New(locate.Options{URL: c.runURL, AccessToken: tokens.AccessToken})
+	return locate.New(locate.Options{URL: c.runURL, AccessToken: tokens.AccessToken, RootCAs: c.roots})
 }
 
 // logger writes in the format and from the level that were asked for. Commands log to
@@ -104,23 +108,48 @@ func (c *common) checkValues() error {
 	if err := new(slog.Level).UnmarshalText([]byte(c.logLevel)); err != nil {
 		problems = append(problems, fmt.Errorf("--log-level %q: use debug, info, warn or error", c.logLevel))
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, c.login.check(), c.readAuthorities())...)
+}
+
+// readAuthorities adds those in the file to the system's.
+func (c *common) readAuthorities() error {
+	if c.caFile == "" {
+		return nil
+	}
+	content, err := os.ReadFile(c.caFile)
+	if err != nil {
+		return fmt.Errorf("--ca-file: %w", err)
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		return fmt.Errorf("--ca-file: read the system's certificate authorities: %w", err)
+	}
+	if !roots.AppendCertsFromPEM(content) {
+		return fmt.Errorf("--ca-file %s holds no certificate: give a file with lines of BEGIN CERTIFICATE", c.caFile)
+	}
+	c.roots = roots
+	return nil
 }
 
 // checkWorld sees to it that login and servers are of one world: a token of a cloud on
 // this machine opens nothing elsewhere, and a real one is not sent to a port of this
 // machine.
 func (c *common) checkWorld(targets []relay.Target) error {
-	shown, local, err := endpoint("--token-url", c.tokenURL, token.GoogleTokenURL)
+	shown, local, err := endpoint("--token-url", c.login.tokenURL, token.GoogleTokenURL)
 	if err != nil {
 		return err
 	}
 	var problems []error
-	switch runURL, localRun, err := endpoint("--run-url", c.runURL, locate.GoogleURL); {
-	case err != nil:
-		problems = append(problems, err)
-	case localRun && !local:
-		problems = append(problems, fmt.Errorf("--run-url %q is a cloud on this machine, where a login of %s is not sent: give the --token-url of that cloud", runURL, shown))
+	for _, api := range []struct{ flag, url, google string }{
+		{"--run-url", c.runURL, locate.GoogleURL},
+		{"--iam-url", c.login.iamURL, token.GoogleIAMURL},
+	} {
+		apiURL, localAPI, err := endpoint(api.flag, api.url, api.google)
+		if err != nil {
+			problems = append(problems, err)
+		} else if localAPI && !local {
+			problems = append(problems, fmt.Errorf("%s %q is a cloud on this machine, where a login of %s is not sent: give the --token-url of that cloud", api.flag, apiURL, shown))
+		}
 	}
 	for _, t := range targets {
 		switch {

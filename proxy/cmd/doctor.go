@@ -45,7 +45,7 @@ func (c *common) doctor(command *cobra.Command, args []string, asJSON bool) erro
 		return wrong
 	}
 	// What the log would say is in the report.
-	d := doctor.Doctor{Tokens: c.tokens(nil), Targets: targets, Place: place, Port: c.port}
+	d := doctor.Doctor{Tokens: c.tokens(nil), Targets: targets, Place: place, Port: c.port, RootCAs: c.roots}
 	results := d.Run(command.Context())
 	write := writeReport
 	if asJSON {

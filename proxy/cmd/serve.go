@@ -37,9 +37,11 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 	}
 	r := &reloader{common: c, args: args, tokens: tokens, log: log, file: file, state: c.read}
 	r.found(err)
-	older := relay.NewSender(tokens) // for editors with the older transport
+	older := relay.NewSender(tokens, c.roots) // for editors with the older transport
 	defer older.Close()
-	proxy, err := relay.New(relay.Options{Port: c.port, Targets: targets, Tokens: tokens, SSE: bridge.NewSSE(older, log).Serve, Logger: log})
+	proxy, err := relay.New(relay.Options{
+		Port: c.port, Targets: targets, Tokens: tokens, RootCAs: c.roots, SSE: bridge.NewSSE(older, log).Serve, Logger: log,
+	})
 	var taken *relay.PortTakenError
 	switch {
 	case errors.As(err, &taken):

@@ -46,7 +46,7 @@ func (c *common) stdio(command *cobra.Command, args []string) error {
 	// An editor that has gone is an error of writing, and no reason to be killed before
 	// the server has been told.
 	signal.Ignore(syscall.SIGPIPE)
-	sender := relay.NewSender(tokens)
+	sender := relay.NewSender(tokens, c.roots)
 	defer sender.Close()
 	return bridge.Stdio(command.Context(), command.InOrStdin(), command.OutOrStdout(), bridge.Options{
 		Target: targets[0],

@@ -8,6 +8,7 @@ package doctor
 
 import (
 	"context"
+	"crypto/x509"
 	"sync"
 	"time"
 
@@ -58,8 +59,9 @@ const visitTimeout = time.Minute
 type Doctor struct {
 	Tokens  relay.TokenSource
 	Targets []relay.Target
-	Place   editors.Place // where the editors' configurations are
-	Port    int           // of the proxy that the editors are to lead to
+	Place   editors.Place  // where the editors' configurations are
+	Port    int            // of the proxy that the editors are to lead to
+	RootCAs *x509.CertPool // that servers are believed from; nil: the system's
 }
 
 // Run makes all checks, those of several clients at once.

@@ -6,6 +6,7 @@ package locate
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,8 +34,8 @@ type Options struct {
 	URL string
 	// AccessToken gives an OAuth access token for the API. It goes there and nowhere else.
 	AccessToken func(ctx context.Context) (string, error)
-	// TLS says whom to believe. Nil: as the system does.
-	TLS *tls.Config
+	// RootCAs are the certificate authorities to believe. Nil: the system's.
+	RootCAs *x509.CertPool
 }
 
 // A Service is the name of a service on Cloud Run.
@@ -64,7 +65,7 @@ func New(o Options) *Locator {
 					Proxy:             address.Proxy,
 					ForceAttemptHTTP2: true,
 					DisableKeepAlives: true, // asked when a client is added, and seldom else
-					TLSClientConfig:   o.TLS,
+					TLSClientConfig:   &tls.Config{RootCAs: o.RootCAs},
 				},
 			},
 			// The request holds the access token.

@@ -10,6 +10,7 @@ package relay
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,6 +43,9 @@ type Options struct {
 	Targets []Target
 	// Tokens is where tokens come from. Required.
 	Tokens TokenSource
+	// RootCAs are the certificate authorities that servers are believed from. Nil: the
+	// system's.
+	RootCAs *x509.CertPool
 	// SSE, if set, is given the requests to a client's /sse, where the 2024-11-05 transport
 	// is served, with the client's part of local paths ("/CLIENT" or ""). It reports whether
 	// it has answered; if not, the request is relayed.
@@ -83,7 +87,7 @@ func New(o Options) (*Relay, error) {
 	s := &Relay{
 		local:          http.NewServeMux(),
 		sse:            o.SSE,
-		sender:         NewSender(o.Tokens),
+		sender:         NewSender(o.Tokens, o.RootCAs),
 		keepAliveEvery: keepAliveEvery,
 		log:            o.Logger,
 		listeners:      listeners,

@@ -3,6 +3,8 @@ package relay
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"maps"
@@ -47,17 +49,19 @@ type Sender struct {
 	sessions map[string]*sessions // of each target that was sent to, by its URL
 }
 
-// NewSender returns a Sender with connections of its own.
-func NewSender(tokens TokenSource) *Sender {
-	return &Sender{tokens: tokens, transport: newTransport(), firstPause: firstPause, sessions: map[string]*sessions{}}
+// NewSender returns a Sender with connections of its own. Roots are the certificate
+// authorities to believe; nil are the system's.
+func NewSender(tokens TokenSource, roots *x509.CertPool) *Sender {
+	return &Sender{tokens: tokens, transport: newTransport(roots), firstPause: firstPause, sessions: map[string]*sessions{}}
 }
 
 // newTransport waits for a response as long as the platform does, and leaves bodies as
 // they are.
-func newTransport() *http.Transport {
+func newTransport(roots *x509.CertPool) *http.Transport {
 	return &http.Transport{
 		Proxy:                  address.Proxy,
 		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: roots},
 		TLSHandshakeTimeout:    dialTimeout,
 		ForceAttemptHTTP2:      true,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},

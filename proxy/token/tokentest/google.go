@@ -32,12 +32,28 @@ type Network struct {
 	tunnel sync.WaitGroup
 }
 
+// NewNetwork starts a network, until the process ends.
+func NewNetwork() *Network {
+	n := &Network{}
+	n.proxy = httptest.NewServer(http.HandlerFunc(n.connect))
+	return n
+}
+
+// URL is that of the network's proxy.
+func (n *Network) URL() string { return n.proxy.URL }
+
+// Lead has all names lead to a HOST:PORT; to none, if it is empty.
+func (n *Network) Lead(to string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.to, n.asked = to, nil
+}
+
 // Enter starts the network, and has this process use it for good: the environment's proxy
 // is looked up once. It is for TestMain.
 func Enter() (*Network, error) {
-	n := &Network{}
-	n.proxy = httptest.NewServer(http.HandlerFunc(n.connect))
-	for name, value := range map[string]string{"HTTPS_PROXY": n.proxy.URL, "https_proxy": "", "NO_PROXY": "", "no_proxy": ""} {
+	n := NewNetwork()
+	for name, value := range map[string]string{"HTTPS_PROXY": n.URL(), "https_proxy": "", "NO_PROXY": "", "no_proxy": ""} {
 		if err := os.Setenv(name, value); err != nil {
 			return nil, err
 		}
@@ -90,13 +106,9 @@ func NewGoogle(t testing.TB, n *Network) (*Endpoint, *x509.CertPool) {
 	e.server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
 	e.server.Config.ErrorLog = silentLog
 	e.server.StartTLS()
-	n.mu.Lock()
-	n.to, n.asked = e.server.Listener.Addr().String(), nil
-	n.mu.Unlock()
+	n.Lead(e.server.Listener.Addr().String())
 	t.Cleanup(func() {
-		n.mu.Lock()
-		n.to = ""
-		n.mu.Unlock()
+		n.Lead("")
 		e.server.Close()
 		n.tunnel.Wait()
 	})
