@@ -4,6 +4,7 @@ package doctor_test
 
 import (
 	"archive/tar"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -62,7 +63,8 @@ func newCloud(t *testing.T) cloud {
 	images, err := instance.NewImages(instance.ImagesOptions{Registry: registry, Dir: t.TempDir()})
 	require.NoError(t, err)
 	front, err := frontend.New(frontend.Options{
-		Directory: directory, Images: images,
+		Directory: directory, Images: images, Projects: map[string]int64{"project": 1},
+		Secret: func(string, string) ([]byte, error) { return nil, errors.New("there are no secrets") },
 		Policy: func(string) []string { return c.invokers.Load().([]string) },
 		Env:    map[string]string{"BERTH_LISTEN": "127.0.0.1", "BERTH_CLIENT": "acme", "BERTH_IDENTITY": "cloudrun"},
 	})
