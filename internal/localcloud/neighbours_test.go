@@ -6,13 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/berth-mcp/berth/internal/localcloud"
 	"github.com/berth-mcp/berth/internal/localcloud/engine/enginetest"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/assert"
@@ -41,10 +39,10 @@ func TestTwoClientsSideBySideAreClosedToEachOther(t *testing.T) {
 	umbrellaOutputs, _ := enginetest.Up(t, umbrella)
 	atAcme, atUmbrella := acmeOutputs["url"].Value.(string), umbrellaOutputs["url"].Value.(string)
 
-	assert.Equal(t, caller{ada, "acme"}, whoami(t, atAcme, bearer(idToken(t, cloud, ada))))
-	assert.Equal(t, caller{eve, "umbrella"}, whoami(t, atUmbrella, bearer(idToken(t, cloud, eve))))
-	assert.Equal(t, http.StatusForbidden, status(t, atUmbrella, bearer(idToken(t, cloud, ada))))
-	assert.Equal(t, http.StatusForbidden, status(t, atAcme, bearer(idToken(t, cloud, eve))))
+	assert.Equal(t, caller{ada, "acme"}, whoami(t, atAcme, bearer(enginetest.IDToken(t, cloud, ada))))
+	assert.Equal(t, caller{eve, "umbrella"}, whoami(t, atUmbrella, bearer(enginetest.IDToken(t, cloud, eve))))
+	assert.Equal(t, http.StatusForbidden, status(t, atUmbrella, bearer(enginetest.IDToken(t, cloud, ada))))
+	assert.Equal(t, http.StatusForbidden, status(t, atAcme, bearer(enginetest.IDToken(t, cloud, eve))))
 	assert.Equal(t, http.StatusUnauthorized, status(t, atAcme, http.Header{}))
 
 	_, err := umbrella.Destroy(t.Context())
@@ -52,7 +50,7 @@ func TestTwoClientsSideBySideAreClosedToEachOther(t *testing.T) {
 	for _, name := range cloud.Inventory() {
 		assert.NotContains(t, name, "umbrella")
 	}
-	assert.Equal(t, caller{ada, "acme"}, whoami(t, atAcme, bearer(idToken(t, cloud, ada))), "the other client never noticed")
+	assert.Equal(t, caller{ada, "acme"}, whoami(t, atAcme, bearer(enginetest.IDToken(t, cloud, ada))), "the other client never noticed")
 }
 
 func TestForgedHeadersNeverChangeWhoIsCalling(t *testing.T) {
@@ -61,7 +59,7 @@ func TestForgedHeadersNeverChangeWhoIsCalling(t *testing.T) {
 	outputs, _ := enginetest.Up(t, enginetest.Stack(t, cloud, t.TempDir(), "acme", nil))
 	at := outputs["url"].Value.(string)
 
-	adas, eves := "Bearer "+idToken(t, cloud, ada), "Bearer "+idToken(t, cloud, eve)
+	adas, eves := "Bearer "+enginetest.IDToken(t, cloud, ada), "Bearer "+enginetest.IDToken(t, cloud, eve)
 	asEve := "Bearer " + forge(t, adas, eve, ".SIGNATURE_REMOVED_BY_GOOGLE")
 	resigned := "Bearer " + forge(t, adas, eve, ".c2lnbmF0dXJl")
 
@@ -99,7 +97,7 @@ func TestAKilledInstanceIsReplacedAtTheNextCall(t *testing.T) {
 	cloud := enginetest.StartCloud(t)
 	outputs, _ := enginetest.Up(t, enginetest.Stack(t, cloud, t.TempDir(), "acme", nil))
 	at := outputs["url"].Value.(string)
-	headers := bearer(idToken(t, cloud, ada))
+	headers := bearer(enginetest.IDToken(t, cloud, ada))
 	require.Equal(t, caller{ada, "acme"}, whoami(t, at, headers))
 
 	service := outputs["service"].Value.(string)
@@ -114,29 +112,6 @@ func TestAKilledInstanceIsReplacedAtTheNextCall(t *testing.T) {
 	after := cloud.Instances(service)
 	require.Len(t, after, 1)
 	assert.NotEqual(t, before[0].PID, after[0].PID)
-}
-
-// idToken logs a person in and gives what the token endpoint answers.
-func idToken(t *testing.T, cloud *localcloud.Cloud, email string) string {
-	t.Helper()
-	login, err := cloud.Directory().Login(email)
-	require.NoError(t, err)
-	var adc map[string]string
-	require.NoError(t, json.Unmarshal(login, &adc))
-	response, err := http.PostForm(cloud.TokenURL(), url.Values{
-		"grant_type":    {"refresh_token"},
-		"client_id":     {adc["client_id"]},
-		"client_secret": {adc["client_secret"]},
-		"refresh_token": {adc["refresh_token"]},
-	})
-	require.NoError(t, err)
-	defer response.Body.Close()
-	var tokens struct {
-		IDToken string `json:"id_token"`
-	}
-	require.NoError(t, json.NewDecoder(response.Body).Decode(&tokens))
-	require.NotEmpty(t, tokens.IDToken)
-	return tokens.IDToken
 }
 
 func bearer(token string) http.Header {

@@ -1,0 +1,86 @@
+package enginetest
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/berth-mcp/berth/internal/localcloud"
+	"github.com/stretchr/testify/require"
+)
+
+// IDToken logs a person in and gives what the token endpoint answers.
+func IDToken(t *testing.T, cloud *localcloud.Cloud, email string) string {
+	t.Helper()
+	login, err := cloud.Directory().Login(email)
+	require.NoError(t, err)
+	var adc map[string]string
+	require.NoError(t, json.Unmarshal(login, &adc))
+	response, err := http.PostForm(cloud.TokenURL(), url.Values{
+		"grant_type":    {"refresh_token"},
+		"client_id":     {adc["client_id"]},
+		"client_secret": {adc["client_secret"]},
+		"refresh_token": {adc["refresh_token"]},
+	})
+	require.NoError(t, err)
+	defer response.Body.Close()
+	var tokens struct {
+		IDToken string `json:"id_token"`
+	}
+	require.NoError(t, json.NewDecoder(response.Body).Decode(&tokens))
+	require.NotEmpty(t, tokens.IDToken)
+	return tokens.IDToken
+}
+
+// Get is what a person who asks for an address is answered.
+func Get(t *testing.T, cloud *localcloud.Cloud, email, address string) (status int, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	require.NoError(t, err)
+	request.Header.Set("X-Serverless-Authorization", "Bearer "+IDToken(t, cloud, email))
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return response.StatusCode, string(content)
+}
+
+// Teller is the source of a server that tells what it was given: /env/NAME is a
+// variable, /args the arguments, and anything else is well.
+func Teller(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"go.mod": "module example.com/teller\n\ngo 1.24\n",
+		"main.go": `package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+)
+
+func main() {
+	_ = http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch name, _ := strings.CutPrefix(r.URL.Path, "/env/"); {
+		case name != r.URL.Path:
+			fmt.Fprint(w, os.Getenv(name))
+		case r.URL.Path == "/args":
+			fmt.Fprint(w, strings.Join(os.Args[1:], " "))
+		default:
+			fmt.Fprint(w, "well")
+		}
+	}))
+}
+`,
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644))
+	}
+	return dir
+}
