@@ -31,6 +31,11 @@ func newPortal(t *testing.T) *portal {
 	p.Server = mcp.NewServer(&mcp.Implementation{Name: "portal", Version: "1"}, &mcp.ServerOptions{
 		Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{ListChanged: true}},
 	})
+	t.Cleanup(func() {
+		for session := range p.Sessions() { // that a test had the server lose
+			_ = session.Close()
+		}
+	})
 	mcp.AddTool(p.Server, &mcp.Tool{Name: "echo"}, func(_ context.Context, _ *mcp.CallToolRequest, in echo) (*mcp.CallToolResult, echo, error) {
 		return nil, in, nil
 	})
