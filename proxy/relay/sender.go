@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,7 +24,9 @@ const (
 	keepAlive       = 30 * time.Second
 	pingAfter       = 30 * time.Second // of silence on an HTTP/2 connection
 	pingTimeout     = 15 * time.Second // then it is given up: a laptop has slept, or moved
-	idlePerUpstream = 64
+	idlePerUpstream = 256
+
+	maxResponseHeader = 1 << 20 // bytes
 )
 
 // A TokenSource gives the developer's ID token; [token.Source] is one. Both methods are
@@ -68,7 +71,7 @@ func newTransport(roots *x509.CertPool) *http.Transport {
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    idlePerUpstream,
 		IdleConnTimeout:        idleTimeout,
-		MaxResponseHeaderBytes: 1 << 20,
+		MaxResponseHeaderBytes: maxResponseHeader,
 	}
 }
 
@@ -113,6 +116,11 @@ func (s *Sender) Send(ctx context.Context, t Target, method string, u *url.URL, 
 // outbound are the headers that leave this machine.
 func outbound(header http.Header, cookie string) http.Header {
 	out := endToEnd(header, notUpstream)
+	for name := range out { // some servers read X_Y as X-Y
+		if strings.Contains(name, "_") && strings.EqualFold(strings.ReplaceAll(name, "_", "-"), tokenHeader) {
+			delete(out, name)
+		}
+	}
 	if cookie != "" {
 		out.Set("Cookie", cookie)
 	}
@@ -184,6 +192,10 @@ func (s *Sender) once(ctx context.Context, o outgoing, tok token.Token) (*http.R
 	maps.Copy(r.Header, o.header)
 	r.Header.Set(tokenHeader, tok.Bearer())
 	resp, err := s.transport.RoundTrip(r)
+	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
+		_ = resp.Body.Close() // nobody asked to
+		err = errors.New("the server answers in another protocol than HTTP")
+	}
 	if err != nil {
 		return nil, unreachable(o.target, err)
 	}
