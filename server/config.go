@@ -13,6 +13,7 @@ import (
 	"github.com/berth-mcp/berth/server/guard"
 	"github.com/berth-mcp/berth/server/identity"
 	"github.com/berth-mcp/berth/server/portal"
+	"github.com/berth-mcp/berth/server/store"
 )
 
 // config is what the environment says.
@@ -27,8 +28,13 @@ type config struct {
 	settings     settings
 	settingsFrom string
 
-	// portal is that of the client in BERTH_CLIENT (required).
-	portal *portal.Portal
+	// client is the one in BERTH_CLIENT (required), whose portal this is.
+	client string
+
+	// data are where BERTH_DATA says: a directory, or gs://BUCKET; by default the
+	// sample's, which cannot be changed (nil). BERTH_STORAGE_ENDPOINT is where
+	// Cloud Storage is, if not at Google.
+	data store.Store
 
 	// address to listen on. Its port is PORT, 8080 by default; 0 takes any
 	// free one. Its host is BERTH_LISTEN, an IP address: by default every one
@@ -51,14 +57,20 @@ func loadConfig(getenv func(string) string) (config, error) {
 	var problems problems
 	cfg := config{revision: getenv("K_REVISION"), grace: drainTimeout}
 
-	client := getenv("BERTH_CLIENT")
-	var err error
-	if cfg.portal, err = portal.Open(client); client == "" {
+	cfg.client = getenv("BERTH_CLIENT")
+	if cfg.client == "" {
 		problems.add("BERTH_CLIENT", "it is not set: name the client whose portal this is")
-	} else if err != nil {
+	} else if err := portal.CheckClient(cfg.client); err != nil {
 		problems.add("BERTH_CLIENT", err.Error())
+	} else if data := getenv("BERTH_DATA"); data != "" {
+		opened, err := store.Open(data, cfg.client, getenv("BERTH_STORAGE_ENDPOINT"))
+		if err != nil {
+			problems.add("BERTH_DATA", err.Error())
+		}
+		cfg.data = opened
 	}
 
+	var err error
 	if cfg.settings, cfg.settingsFrom, err = loadSettings(getenv); err != nil {
 		problems.add(cfg.settingsFrom, err.Error())
 	}

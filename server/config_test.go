@@ -38,7 +38,7 @@ func TestTheAddressFollowsTheIdentity(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, c.address, cfg.address)
 			assert.Equal(t, c.loopback, cfg.loopback())
-			assert.Equal(t, "acme", cfg.portal.Client())
+			assert.Equal(t, "acme", cfg.client)
 		})
 	}
 }
@@ -59,6 +59,8 @@ func TestWhatIsWrongIsNamedWithItsRemedy(t *testing.T) {
 		{"no such port", env{"PORT": "65536"}, `PORT: "65536" is no port`},
 		{"a negative port", env{"PORT": "-1"}, `PORT: "-1" is no port`},
 		{"a name to listen on", env{"BERTH_LISTEN": "localhost"}, `BERTH_LISTEN: "localhost" is no IP address`},
+		{"data in another kind of store", env{"BERTH_DATA": "s3://acme"}, `BERTH_DATA: "s3://acme" is neither a directory nor gs://BUCKET`},
+		{"data in no bucket", env{"BERTH_DATA": "gs://"}, `BERTH_DATA: "gs://" names no bucket`},
 		{"settings twice", env{"BERTH_CONFIG": "{}", "BERTH_CONFIG_FILE": "x"}, "BERTH_CONFIG_FILE: BERTH_CONFIG is set as well"},
 		{"settings in no file", env{"BERTH_CONFIG_FILE": "/no/such/file"}, "BERTH_CONFIG_FILE: open /no/such/file"},
 		{"settings with a misspelt field", env{"BERTH_CONFIG": "access: {raed_only: true}"}, "BERTH_CONFIG: it cannot be read: yaml: unmarshal errors:\n  line 1: field raed_only not found"},

@@ -16,7 +16,9 @@ import (
 	"github.com/berth-mcp/berth/server/endpoint"
 	"github.com/berth-mcp/berth/server/guard"
 	"github.com/berth-mcp/berth/server/identity"
+	"github.com/berth-mcp/berth/server/portal"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+	_ "golang.org/x/crypto/x509roots/fallback" // the image has no certificates of its own
 )
 
 const version = "0.1.0"
@@ -40,22 +42,40 @@ func run(ctx context.Context, getenv func(string) string, logger *slog.Logger) e
 	if err != nil {
 		return fmt.Errorf("cannot start: %w", err)
 	}
-	handler, err := newHandler(cfg, logger, func(g *guard.Guard) {
-		cfg.portal.Register(g, cfg.revision)
-	})
+	p, err := portal.New(portal.Options{Client: cfg.client, Store: cfg.data, Revision: cfg.revision, Logger: logger})
+	if err != nil {
+		return fmt.Errorf("cannot start: %w", err)
+	}
+	handler, err := newHandler(ctx, cfg, logger, p)
 	if err != nil {
 		return fmt.Errorf("cannot start: %w", err)
 	}
 	return serve(ctx, cfg, handler, logger)
 }
 
-func newHandler(cfg config, logger *slog.Logger, register func(*guard.Guard)) (*endpoint.Handler, error) {
+// newHandler puts a portal behind the endpoint. Until ctx ends, it tells those who
+// subscribed what changes.
+func newHandler(ctx context.Context, cfg config, logger *slog.Logger, p *portal.Portal) (*endpoint.Handler, error) {
 	handler, err := endpoint.New(endpoint.Options{
-		Implementation:   &mcp.Implementation{Name: "berth-portal", Title: cfg.portal.Name() + " portal", Version: version},
-		Instructions:     cfg.portal.Instructions(),
-		Register:         register,
+		Implementation: &mcp.Implementation{
+			Name: "berth-portal", Title: p.Title() + " portal", Version: version,
+			Description: "Goals and deliverables agreed with " + p.Title(), Icons: portal.Icons(),
+		},
+		Instructions: p.Instructions(),
+		Register: func(g *guard.Guard) {
+			p.Register(g)
+			p.Changed = func(ctx context.Context, uri string) {
+				_ = g.Server.ResourceUpdated(ctx, &mcp.ResourceUpdatedNotificationParams{URI: uri}) // it never fails
+			}
+			if !p.ReadOnly() {
+				go p.Watch(ctx, func() bool { return anyone(g.Server) })
+			}
+		},
+		Complete:         p.Complete,
+		Subscribe:        p.Subscribe,
+		Ready:            p.Ready,
 		Verifier:         cfg.verifier,
-		Client:           cfg.portal.Client(),
+		Client:           cfg.client,
 		Access:           cfg.settings.Access,
 		Limits:           cfg.settings.Limits,
 		Logger:           logger,
@@ -65,4 +85,12 @@ func newHandler(cfg config, logger *slog.Logger, register func(*guard.Guard)) (*
 		return nil, fmt.Errorf("%s: %w", cfg.settingsFrom, err)
 	}
 	return handler, nil
+}
+
+// anyone says if somebody is connected.
+func anyone(server *mcp.Server) bool {
+	for range server.Sessions() {
+		return true
+	}
+	return false
 }

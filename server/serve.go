@@ -41,7 +41,7 @@ func serve(ctx context.Context, cfg config, handler *endpoint.Handler, logger *s
 	if cfg.mode == identity.ModeDev {
 		warnOfDev(cfg, listener.Addr(), logger)
 	}
-	logger.Info("listening", "address", listener.Addr().String(), "client", cfg.portal.Client(),
+	logger.Info("listening", "address", listener.Addr().String(), "client", cfg.client, "data", dataOf(cfg),
 		"identity", cfg.mode, "revision", cfg.revision)
 
 	server := &http.Server{
@@ -61,6 +61,13 @@ func serve(ctx context.Context, cfg config, handler *endpoint.Handler, logger *s
 	case <-ctx.Done():
 		return drain(server, handler, cfg.grace, logger)
 	}
+}
+
+func dataOf(cfg config) string {
+	if cfg.data == nil {
+		return "the sample's, which cannot be changed"
+	}
+	return cfg.data.String()
 }
 
 // drain lets running calls finish, within grace.

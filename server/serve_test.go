@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/berth-mcp/berth/server/cloudlog"
+	"github.com/berth-mcp/berth/server/endpoint"
 	"github.com/berth-mcp/berth/server/guard"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/assert"
@@ -35,7 +36,7 @@ func serveSlowTool(t *testing.T, version string, grace time.Duration) served {
 	s := served{stop: stop, stopped: make(chan error, 1), running: make(chan struct{}, 1), answer: make(chan struct{})}
 	lines, out := io.Pipe()
 	logger := cloudlog.New(out, slog.LevelInfo, "")
-	handler, err := newHandler(cfg, logger, func(g *guard.Guard) {
+	handler, err := endpointWith(cfg, logger, func(g *guard.Guard) {
 		guard.AddTool(g, guard.Viewer, &mcp.Tool{Name: "slow"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
 			s.running <- struct{}{}
 			select {
@@ -108,4 +109,15 @@ func TestAPortThatIsTakenIsOneClearMessage(t *testing.T) {
 	err = run(t.Context(), env{"BERTH_CLIENT": "acme", "BERTH_IDENTITY": "dev", "PORT": port}.get, slog.New(slog.DiscardHandler))
 	require.ErrorContains(t, err, "cannot start: listen tcp 127.0.0.1:"+port)
 	assert.ErrorContains(t, err, "choose another PORT")
+}
+
+// endpointWith is an endpoint with other tools than the portal's.
+func endpointWith(cfg config, logger *slog.Logger, register func(*guard.Guard)) (*endpoint.Handler, error) {
+	return endpoint.New(endpoint.Options{
+		Implementation: &mcp.Implementation{Name: "test", Version: "1"},
+		Register:       register,
+		Verifier:       cfg.verifier,
+		Client:         cfg.client,
+		Logger:         logger,
+	})
 }

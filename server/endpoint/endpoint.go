@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync/atomic"
 
 	"github.com/berth-mcp/berth/server/cloudlog"
 	"github.com/berth-mcp/berth/server/guard"
@@ -28,6 +27,11 @@ type Options struct {
 	Instructions string
 	// Register adds the tools to the server, behind the guard.
 	Register func(*guard.Guard)
+	// Complete answers completion/complete. Optional.
+	Complete func(context.Context, *mcp.CompleteRequest) (*mcp.CompleteResult, error)
+	// Subscribe says whether a caller may be told of changes to a resource, which
+	// Register is to see to. Optional; without it there are no subscriptions.
+	Subscribe func(context.Context, *mcp.SubscribeRequest) error
 	// Verifier tells who is calling.
 	Verifier identity.Verifier
 	// Client is the company whose server this is.
@@ -48,8 +52,10 @@ type Options struct {
 // Handler is the server's HTTP surface.
 type Handler struct {
 	http.Handler
-	sse      *sse
-	draining atomic.Bool
+	sse *sse
+
+	stopping context.Context // done when the process begins to stop
+	stop     context.CancelFunc
 }
 
 // New assembles a handler. An error is one of the options': Access or Limits name
@@ -59,17 +65,19 @@ func New(o Options) (*Handler, error) {
 		return nil, errors.New("assembling the endpoint: Implementation, Register, Verifier, Client and Logger are required")
 	}
 
-	server, err := newServer(o)
+	h := &Handler{}
+	h.stopping, h.stop = context.WithCancel(context.Background())
+	server, err := newServer(o, h.stopping)
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{sse: newSSE(server)}
+	h.sse = newSSE(server)
 	front := func(next http.Handler) http.Handler {
 		return guardOrigin(o.LoopbackHostOnly, identity.Require(o.Verifier, o.Logger, boundBody(unbuffered(next))))
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", front(serveStreamable(server, o.Logger)))
-	mux.Handle("/sse", front(h.sse))
+	mux.Handle("/mcp", front(keepAlive(withoutSession(serveStreamable(server, o.Logger)))))
+	mux.Handle("/sse", front(keepAlive(h.sse)))
 	mux.HandleFunc("GET /health", health)
 	mux.HandleFunc("GET /ready", h.ready(o))
 	if v, ok := o.Verifier.(*identity.OIDC); ok {
@@ -81,30 +89,40 @@ func New(o Options) (*Handler, error) {
 	return h, nil
 }
 
-// Drain ends what would otherwise go on for ever: the event streams of /sse,
-// each as soon as the calls made through it have been answered, and all of them
-// when ctx is done. New ones are refused. It returns once the last has been
-// told to end. Requests to /mcp end by themselves; [http.Server.Shutdown] waits
-// for them.
+// Drain ends what would otherwise go on for ever: subscriptions, with their
+// answer, and the event streams of /sse, each as soon as the calls made through
+// it have been answered, and all of them when ctx is done. New ones are refused,
+// and /ready says that no more requests are wanted. It returns once the last has
+// been told to end. Other requests to /mcp end by themselves;
+// [http.Server.Shutdown] waits for them.
 func (h *Handler) Drain(ctx context.Context) {
-	h.draining.Store(true)
+	h.stop()
 	h.sse.drain(ctx)
 }
 
-func newServer(o Options) (*mcp.Server, error) {
-	server := mcp.NewServer(o.Implementation, &mcp.ServerOptions{
+func newServer(o Options, stopping context.Context) (*mcp.Server, error) {
+	options := &mcp.ServerOptions{
 		Instructions: o.Instructions,
 		Logger:       cloudlog.AtLeast(o.Logger, slog.LevelWarn),
-		// The tools do not change while the server runs, so there is nothing
+		// The lists do not change while the server runs, so there is nothing
 		// to notify anyone of; and logging to clients is deprecated.
-		Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}},
+		Capabilities: &mcp.ServerCapabilities{
+			Tools: &mcp.ToolCapabilities{}, Prompts: &mcp.PromptCapabilities{}, Resources: &mcp.ResourceCapabilities{},
+		},
+		CompletionHandler: o.Complete,
 		// What one developer gets is nobody else's to cache.
 		SetCacheable: func(_ context.Context, _ mcp.Request, c *mcp.Cacheable) { c.CacheScope = "private" },
 		// No KeepAlive: its pings need a session, and without one they end
 		// the call that is running.
-	})
+	}
+	if o.Subscribe != nil {
+		options.SubscribeHandler = o.Subscribe
+		options.UnsubscribeHandler = func(context.Context, *mcp.UnsubscribeRequest) error { return nil }
+	}
+	server := mcp.NewServer(o.Implementation, options)
 	g := guard.New(server, guard.Options{Client: o.Client, Access: o.Access, Limits: o.Limits, Logger: o.Logger})
 	o.Register(g)
+	server.AddReceivingMiddleware(honestCapabilities, endListening(stopping))
 	return server, g.Check()
 }
 
@@ -133,7 +151,7 @@ func (h *Handler) ready(o Options) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		status := "ready"
-		if h.draining.Load() {
+		if h.stopping.Err() != nil {
 			status = "stopping"
 		} else if o.Ready != nil {
 			if err := o.Ready(r.Context()); err != nil {

@@ -45,18 +45,21 @@ func start(t *testing.T, mode identity.Mode, extra ...func(*guard.Guard)) fixtur
 	t.Helper()
 	verifier, err := identity.New(identity.Options{Mode: mode, Getenv: func(string) string { return "acme" }})
 	require.NoError(t, err)
-	acme, err := portal.Open("acme")
-	require.NoError(t, err)
 	log := new(syncBuffer)
+	acme, err := portal.New(portal.Options{Client: "acme", Revision: "acme-00001-abc", Logger: cloudlog.New(log, slog.LevelInfo, "p1")})
+	require.NoError(t, err)
 	handler, err := endpoint.New(endpoint.Options{
 		Implementation: &mcp.Implementation{Name: "test", Version: "1"},
 		Instructions:   acme.Instructions(),
 		Register: func(s *guard.Guard) {
-			acme.Register(s, "acme-00001-abc")
+			acme.Register(s)
 			for _, register := range extra {
 				register(s)
 			}
 		},
+		Complete:         acme.Complete,
+		Subscribe:        acme.Subscribe,
+		Ready:            acme.Ready,
 		Verifier:         verifier,
 		Client:           "acme",
 		Logger:           cloudlog.New(log, slog.LevelInfo, "p1"),
@@ -130,7 +133,7 @@ func TestEveryProtocolRevisionIsServed(t *testing.T) {
 			session, err := e.connect(t, f.url, http.Header{serverless: {bearer("ada@example.com")}})
 			require.NoError(t, err)
 			assert.Equal(t, e.version, session.InitializeResult().ProtocolVersion)
-			assert.Contains(t, session.InitializeResult().Instructions, "Acme Robotics")
+			assert.Contains(t, session.InitializeResult().Instructions, "Acme has agreed")
 
 			tools, err := session.ListTools(t.Context(), nil)
 			require.NoError(t, err)
@@ -143,13 +146,13 @@ func TestEveryProtocolRevisionIsServed(t *testing.T) {
 				assert.False(t, *tool.Annotations.OpenWorldHint)
 				assert.NotNil(t, tool.OutputSchema)
 			}
-			assert.Equal(t, []string{"list_deliverables", "list_goals", "whoami"}, names)
+			assert.Equal(t, []string{"due_or_blocked", "export", "get_deliverable", "get_goal", "list_deliverables", "list_goals", "progress_summary", "search", "whoami"}, names)
 
 			assert.Equal(t, map[string]any{
 				"email":    "ada@example.com",
 				"client":   "acme",
 				"identity": "cloudrun",
-				"revision": "acme-00001-abc",
+				"role":     "viewer", "revision": "acme-00001-abc",
 			}, call(t, session, "whoami", nil))
 			assert.Len(t, call(t, session, "list_goals", map[string]any{"status": "active"})["goals"], 2)
 			assert.Len(t, call(t, session, "list_deliverables", map[string]any{"goal": "G2"})["deliverables"], 2)

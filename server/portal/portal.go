@@ -7,163 +7,199 @@ package portal
 
 import (
 	"cmp"
-	"embed"
+	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/berth-mcp/berth/server/guard"
+	"github.com/berth-mcp/berth/server/store"
 )
+
+// Options say whose portal to open, and where its data are.
+type Options struct {
+	// Client is the company's name in lower case, such as "acme". Required.
+	Client string
+	// Store has the data; the sample's, which nobody can change, if nil.
+	Store store.Store
+	// Revision names the running version of the server to callers. Optional.
+	Revision string
+	// Logger is told of data that cannot be read. Required.
+	Logger *slog.Logger
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+}
+
+// Portal is what one client and its agency have agreed on. Any number of
+// goroutines, instances and processes may use the same store.
+type Portal struct {
+	Options
+	// Changed, if set, is called after each change that this process has made,
+	// with the URI of the resource that is another now.
+	Changed func(ctx context.Context, uri string)
+
+	mu    sync.Mutex
+	cache map[string]document // by name: what was read last
+}
 
 // Client names have the shape of a Cloud Run service's name, whose limit is 49
 // characters.
-const maxClient = 49
+var clientName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,47}[a-z0-9])?$`)
 
-var clientName = regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`)
-
-//go:embed data/sample.yaml data/clients/*.yaml
-var files embed.FS
-
-// Goal is something that the client wants to reach.
-type Goal struct {
-	ID          string     `json:"id" yaml:"id" jsonschema:"such as G1"`
-	Title       string     `json:"title" yaml:"title"`
-	Description string     `json:"description" yaml:"description" jsonschema:"what will be true when the goal is reached"`
-	Status      GoalStatus `json:"status" yaml:"status"`
-	Target      string     `json:"target" yaml:"target" jsonschema:"when it is to be reached, YYYY-MM-DD"`
-}
-
-// Deliverable is a piece of work that serves a goal.
-type Deliverable struct {
-	ID         string            `json:"id" yaml:"id" jsonschema:"such as D1"`
-	Goal       string            `json:"goal" yaml:"goal" jsonschema:"id of the goal it serves"`
-	Title      string            `json:"title" yaml:"title"`
-	Owner      string            `json:"owner" yaml:"owner" jsonschema:"who sees to it"`
-	Status     DeliverableStatus `json:"status" yaml:"status"`
-	Due        string            `json:"due" yaml:"due" jsonschema:"YYYY-MM-DD"`
-	DependsOn  []string          `json:"depends_on,omitempty" yaml:"depends_on" jsonschema:"ids of deliverables that have to be done first"`
-	Acceptance []string          `json:"acceptance,omitempty" yaml:"acceptance" jsonschema:"what has to hold for it to be done"`
-}
-
-// GoalStatus is one of [GoalStatuses].
-type GoalStatus string
-
-// GoalStatuses are the statuses of a goal, in the order of its life.
-var GoalStatuses = []GoalStatus{"planned", "active", "reached", "dropped"}
-
-// DeliverableStatus is one of [DeliverableStatuses].
-type DeliverableStatus string
-
-// DeliverableStatuses are the statuses of a deliverable, in the order of its
-// life.
-var DeliverableStatuses = []DeliverableStatus{"planned", "in_progress", "blocked", "in_review", "done"}
-
-// Portal is what one client and its agency have agreed on. It never changes,
-// so any number of goroutines may use it.
-type Portal struct {
-	client       string
-	name         string
-	goals        []Goal        // by target, then id
-	deliverables []Deliverable // by due date, then id
-}
-
-// Open gives the portal of a client, which for a client without data of its
-// own is a sample in its name. A name that no client can have is an error.
-func Open(client string) (*Portal, error) {
-	if !clientName.MatchString(client) || len(client) > maxClient {
-		return nil, fmt.Errorf("%q is no client's name: use lower-case letters, digits and hyphens, starting with a letter and not ending with a hyphen, at most %d characters", client, maxClient)
+// CheckClient says what is wrong with a client's name.
+func CheckClient(name string) error {
+	if !clientName.MatchString(name) {
+		return fmt.Errorf("%q is no client's name: use lower-case letters, digits and hyphens, starting with a letter and not ending with a hyphen, at most 49 characters", name)
 	}
-	raw, err := files.ReadFile("data/clients/" + client + ".yaml")
-	if errors.Is(err, fs.ErrNotExist) {
-		raw, err = files.ReadFile("data/sample.yaml")
+	return nil
+}
+
+// New gives the portal of a client. It does not read any data yet.
+func New(o Options) (*Portal, error) {
+	if err := CheckClient(o.Client); err != nil {
+		return nil, err
 	}
+	if o.Logger == nil {
+		return nil, errors.New("opening a portal: Logger is required")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Store == nil {
+		sample, err := newSample(o.Client)
+		if err != nil {
+			return nil, err
+		}
+		o.Store = sample
+	}
+	return &Portal{Options: o, cache: make(map[string]document)}, nil
+}
+
+// ReadOnly says if the portal shows the sample's data.
+func (p *Portal) ReadOnly() bool {
+	_, ok := p.Store.(*sample)
+	return ok
+}
+
+// Ready says why the data cannot be reached, if they cannot.
+func (p *Portal) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	_, err := p.Store.List(ctx)
+	return err
+}
+
+// Reader is who asks, and decides what there is to see.
+type Reader struct {
+	Email  string
+	Groups []string
+	Role   guard.Role
+}
+
+// sees says if a goal is there for the reader.
+func (r Reader) sees(g Goal) bool { return !g.Confidential || r.Role >= guard.Manager }
+
+// owns says if a deliverable is the reader's: theirs by name, or their team's.
+func (r Reader) owns(d Deliverable) bool {
+	return d.Owner != "" && (strings.EqualFold(d.Owner, r.Email) || slices.Contains(r.Groups, d.Owner))
+}
+
+// View is what one reader may see at one moment. There is no other way to the
+// data: what is confidential, and others' private notes, are not in it.
+type View struct {
+	Goals        []Goal        // by target date, then id
+	Deliverables []Deliverable // by due date, then id
+	// Unreadable says which of the data cannot be read, and why. For managers.
+	Unreadable []string
+}
+
+// View reads what the reader may see.
+func (p *Portal) View(ctx context.Context, reader Reader) (View, error) {
+	all, err := p.load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("reading the data of client %q: %w", client, err)
+		return View{}, err
 	}
-	return parse(client, raw)
-}
-
-// Client is the name that [Open] was given.
-func (p *Portal) Client() string { return p.client }
-
-// Name is the client's name as people write it.
-func (p *Portal) Name() string { return p.name }
-
-func parse(client string, raw []byte) (*Portal, error) {
-	var data struct {
-		Name         string        `yaml:"name"`
-		Goals        []Goal        `yaml:"goals"`
-		Deliverables []Deliverable `yaml:"deliverables"`
+	v := View{Goals: []Goal{}, Deliverables: []Deliverable{}}
+	hidden := map[string]bool{}
+	for _, g := range all.goals {
+		if !reader.sees(g) {
+			hidden[g.ID] = true
+			continue
+		}
+		g.Notes, g.History = reader.notes(g.Notes), reader.history(g.History)
+		v.Goals = append(v.Goals, g)
 	}
-	decoder := yaml.NewDecoder(strings.NewReader(string(raw)))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&data); err != nil {
-		return nil, fmt.Errorf("decoding the data of client %q: %w", client, err)
+	hiddenWork := map[string]bool{}
+	for _, d := range all.deliverables {
+		hiddenWork[d.ID] = hidden[d.Goal]
 	}
-	p := &Portal{client: client, name: cmp.Or(data.Name, displayName(client)), goals: data.Goals, deliverables: data.Deliverables}
-	slices.SortFunc(p.goals, func(a, b Goal) int {
+	for _, d := range all.deliverables {
+		if hidden[d.Goal] {
+			continue
+		}
+		d.DependsOn = slices.DeleteFunc(slices.Clone(d.DependsOn), func(id string) bool { return hiddenWork[id] })
+		d.Notes, d.History = reader.notes(d.Notes), reader.history(d.History)
+		v.Deliverables = append(v.Deliverables, d)
+	}
+	slices.SortFunc(v.Goals, func(a, b Goal) int {
 		return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.ID, b.ID))
 	})
-	slices.SortFunc(p.deliverables, func(a, b Deliverable) int {
+	slices.SortFunc(v.Deliverables, func(a, b Deliverable) int {
 		return cmp.Or(cmp.Compare(a.Due, b.Due), cmp.Compare(a.ID, b.ID))
 	})
-	if err := p.check(); err != nil {
-		return nil, fmt.Errorf("the data of client %q: %w", client, err)
+	if reader.Role >= guard.Manager {
+		v.Unreadable = all.unreadable
 	}
-	return p, nil
+	return v, nil
 }
 
-// displayName makes "north-wind" into "North Wind".
-func displayName(client string) string {
-	words := strings.Split(client, "-")
+func (r Reader) notes(notes []Note) []Note {
+	return slices.DeleteFunc(slices.Clone(notes), func(n Note) bool { return n.Private && n.Author != r.Email })
+}
+
+func (r Reader) history(changes []Change) []Change {
+	return slices.DeleteFunc(slices.Clone(changes), func(c Change) bool { return c.Private && c.By != r.Email })
+}
+
+// Goal finds a goal. The error names those that there are.
+func (v View) Goal(id string) (Goal, error) {
+	i := slices.IndexFunc(v.Goals, func(g Goal) bool { return g.ID == id })
+	if i < 0 {
+		return Goal{}, fmt.Errorf("there is no goal %q; the goals are %s", id, strings.Join(v.goalIDs(), ", "))
+	}
+	return v.Goals[i], nil
+}
+
+// Deliverable finds a deliverable.
+func (v View) Deliverable(id string) (Deliverable, error) {
+	i := slices.IndexFunc(v.Deliverables, func(d Deliverable) bool { return d.ID == id })
+	if i < 0 {
+		return Deliverable{}, fmt.Errorf("there is no deliverable %q; list_deliverables lists them", id)
+	}
+	return v.Deliverables[i], nil
+}
+
+func (v View) goalIDs() []string {
+	ids := make([]string, len(v.Goals))
+	for i, g := range v.Goals {
+		ids[i] = g.ID
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// Title is the client's name as people write it: "north-wind" is "North Wind".
+func (p *Portal) Title() string {
+	words := strings.Split(p.Client, "-")
 	for i, word := range words {
 		if word != "" {
 			words[i] = strings.ToUpper(word[:1]) + word[1:]
 		}
 	}
 	return strings.Join(words, " ")
-}
-
-// Goals are the client's goals that have the status, or all for the empty one;
-// by target date, then id. Never nil.
-func (p *Portal) Goals(status GoalStatus) []Goal {
-	found := []Goal{}
-	for _, g := range p.goals {
-		if status == "" || g.Status == status {
-			found = append(found, g)
-		}
-	}
-	return found
-}
-
-// Deliverables are those that serve the goal and have the status, where an
-// empty value takes any; by due date, then id. Never nil. A goal that does not
-// exist is an error that names those that do.
-func (p *Portal) Deliverables(goal string, status DeliverableStatus) ([]Deliverable, error) {
-	if goal != "" && !p.hasGoal(goal) {
-		return nil, fmt.Errorf("goal: there is no goal %q; the goals are %s", goal, strings.Join(p.goalIDs(), ", "))
-	}
-	found := []Deliverable{}
-	for _, d := range p.deliverables {
-		if (goal == "" || d.Goal == goal) && (status == "" || d.Status == status) {
-			found = append(found, d)
-		}
-	}
-	return found, nil
-}
-
-func (p *Portal) hasGoal(id string) bool {
-	return slices.ContainsFunc(p.goals, func(g Goal) bool { return g.ID == id })
-}
-
-func (p *Portal) goalIDs() []string {
-	ids := make([]string, len(p.goals))
-	for i, g := range p.goals {
-		ids[i] = g.ID
-	}
-	slices.Sort(ids)
-	return ids
 }

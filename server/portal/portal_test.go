@@ -1,124 +1,304 @@
-package portal
+package portal_test
 
 import (
+	"bytes"
+	"context"
+	"fmt"
 	"io/fs"
-	"path"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/berth-mcp/berth/server/guard"
+	"github.com/berth-mcp/berth/server/portal"
+	"github.com/berth-mcp/berth/server/store"
+	"github.com/berth-mcp/berth/server/store/storetest"
 )
 
-func open(t *testing.T, client string) *Portal {
+var (
+	viewer      = portal.Reader{Email: "vera@example.com", Role: guard.Viewer}
+	contributor = portal.Reader{Email: "cora@example.com", Groups: []string{"web"}, Role: guard.Contributor}
+	manager     = portal.Reader{Email: "mara@example.com", Role: guard.Manager}
+	admin       = portal.Reader{Email: "ada@example.com", Role: guard.Admin}
+)
+
+const agreed = `
+goals:
+  - {id: G1, title: Open, status: active, target: 2027-03-01}
+  - {id: G2, title: Secret, description: the merger, status: active, target: 2027-02-01, confidential: true}
+deliverables:
+  - {id: D1, goal: G1, title: Public work, owner: web, status: in_progress, due: 2026-12-01, depends_on: [D2, D3]}
+  - {id: D2, goal: G2, title: Secret work, owner: web, status: planned, due: 2026-11-01}
+  - {id: D3, goal: G1, title: Other work, owner: bob@example.com, status: blocked, due: 2027-01-01}
+`
+
+func clock() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) }
+
+func open(t testing.TB, s store.Store, client string) *portal.Portal {
 	t.Helper()
-	p, err := Open(client)
+	p, err := portal.New(portal.Options{Client: client, Store: s, Logger: slog.New(slog.DiscardHandler), Now: clock})
 	require.NoError(t, err)
 	return p
 }
 
-func TestEveryClientInTheDataOpens(t *testing.T) {
-	found, err := fs.Glob(files, "data/clients/*.yaml")
+// inDir is a portal in a directory, with the agreement above.
+func inDir(t testing.TB) (*portal.Portal, string) {
+	t.Helper()
+	base := t.TempDir()
+	p := open(t, openDir(t, base), "acme")
+	_, err := p.Import(t.Context(), admin, "yaml", agreed, false, nil)
 	require.NoError(t, err)
-	require.NotEmpty(t, found)
-	for _, file := range found {
-		client := strings.TrimSuffix(path.Base(file), ".yaml")
-		t.Run(client, func(t *testing.T) {
-			p := open(t, client)
-			assert.Equal(t, client, p.Client())
-			assert.NotEmpty(t, p.Goals(""))
-			deliverables, err := p.Deliverables("", "")
-			require.NoError(t, err)
-			assert.NotEmpty(t, deliverables)
-		})
-	}
+	return p, base
 }
 
-func TestAClientWithoutDataGetsTheSampleInItsName(t *testing.T) {
-	p := open(t, "north-wind-2")
-	assert.Equal(t, "north-wind-2", p.Client())
-	assert.Equal(t, "North Wind 2", p.Name())
-	assert.Contains(t, p.Instructions(), "North Wind 2 has agreed")
-	assert.Len(t, p.Goals(""), 2)
+func openDir(t testing.TB, base string) store.Store {
+	t.Helper()
+	s, err := store.Open(base, "acme", "")
+	require.NoError(t, err)
+	return s
+}
+
+func view(t testing.TB, p *portal.Portal, r portal.Reader) portal.View {
+	t.Helper()
+	v, err := p.View(t.Context(), r)
+	require.NoError(t, err)
+	return v
+}
+
+func ids(v portal.View) (all []string) {
+	for _, g := range v.Goals {
+		all = append(all, g.ID)
+	}
+	for _, d := range v.Deliverables {
+		all = append(all, d.ID)
+	}
+	return all
+}
+
+func TestEveryClientThatComesWithTheServerHasSoundData(t *testing.T) {
+	found, err := fs.Glob(os.DirFS("."), "data/clients/*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, found)
+	for _, file := range append(found, "north-wind-2.yaml") {
+		client := strings.TrimSuffix(filepath.Base(file), ".yaml")
+		t.Run(client, func(t *testing.T) {
+			p := open(t, nil, client)
+			v := view(t, p, manager)
+			assert.NotEmpty(t, v.Goals)
+			assert.NotEmpty(t, v.Deliverables)
+			assert.Empty(t, v.Unreadable)
+			assert.True(t, p.ReadOnly())
+			err := p.AddNote(t.Context(), manager, v.Goals[0].ID, "hello", false)
+			assert.ErrorIs(t, err, store.ErrReadOnly)
+		})
+	}
+	assert.Equal(t, "North Wind 2", open(t, nil, "north-wind-2").Title())
 }
 
 func TestANameThatNoClientCanHaveIsRefused(t *testing.T) {
 	for _, name := range []string{"", "Acme", "1acme", "acme-", "-acme", "acme_x", "../acme", "clients/acme", "acme.yaml", "äcme", "acme\n", strings.Repeat("a", 50)} {
-		t.Run(name, func(t *testing.T) {
-			_, err := Open(name)
-			require.ErrorContains(t, err, "is no client's name")
-		})
+		_, err := portal.New(portal.Options{Client: name, Logger: slog.New(slog.DiscardHandler)})
+		assert.ErrorContains(t, err, "is no client's name", name)
 	}
 }
 
-func TestGoalsAreFilteredAndInTheOrderOfTheirTargets(t *testing.T) {
-	ids := func(goals []Goal) []string {
-		out := []string{}
-		for _, g := range goals {
-			out = append(out, g.ID)
-		}
-		return out
+func TestWhatIsConfidentialIsForManagers(t *testing.T) {
+	p, _ := inDir(t)
+	assert.Equal(t, []string{"G2", "G1", "D2", "D1", "D3"}, ids(view(t, p, manager)), "in the order of their dates")
+	for _, reader := range []portal.Reader{viewer, contributor} {
+		v := view(t, p, reader)
+		assert.Equal(t, []string{"G1", "D1", "D3"}, ids(v))
+		d1, err := v.Deliverable("D1")
+		require.NoError(t, err)
+		assert.Equal(t, []string{"D3"}, d1.DependsOn, "not even the id of hidden work")
+		_, err = v.Goal("G2")
+		assert.EqualError(t, err, `there is no goal "G2"; the goals are G1`)
+
+		assert.ErrorContains(t, p.AddNote(t.Context(), reader, "G2", "I know", false), "there is no goal and no deliverable")
+		_, err = p.SetDeliverableStatus(t.Context(), reader, "D2", "done")
+		assert.ErrorContains(t, err, `there is no deliverable "D2"`)
+		_, err = p.Propose(t.Context(), reader, portal.Deliverable{Goal: "G2", Title: "x", Due: "2027-01-01"})
+		assert.ErrorContains(t, err, "there is no goal")
+		_, err = p.Propose(t.Context(), reader, portal.Deliverable{Goal: "G1", Title: "x", Due: "2027-01-01", DependsOn: []string{"D2"}})
+		assert.ErrorContains(t, err, "depends_on[0]: there is no deliverable")
 	}
-	assert.Equal(t, []string{"G1", "G2", "G3"}, ids(open(t, "acme").Goals("")))
-	assert.Equal(t, []string{"G2", "G1"}, ids(open(t, "globex").Goals("")))
-	assert.Equal(t, []string{"G2"}, ids(open(t, "globex").Goals("reached")))
-	assert.Equal(t, []string{}, ids(open(t, "acme").Goals("dropped")))
-	assert.NotNil(t, open(t, "acme").Goals("dropped"), "an empty JSON array, not null")
 }
 
-func TestDeliverablesAreFilteredAndInTheOrderOfTheirDueDates(t *testing.T) {
-	acme := open(t, "acme")
+func TestAPrivateNoteIsItsAuthorsAlone(t *testing.T) {
+	p, _ := inDir(t)
+	require.NoError(t, p.AddNote(t.Context(), contributor, "D1", "mine", true))
+	require.NoError(t, p.AddNote(t.Context(), contributor, "D1", "everyone's", false))
+	for reader, want := range map[*portal.Reader]int{&contributor: 2, &viewer: 1, &manager: 1, &admin: 1} {
+		d, err := view(t, p, *reader).Deliverable("D1")
+		require.NoError(t, err)
+		assert.Len(t, d.Notes, want, reader.Email)
+		assert.Len(t, d.History, want+1, "its being there at all is private too")
+	}
+}
+
+func TestWhoMaySetAStatus(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		goal   string
-		status DeliverableStatus
-		want   []string
+		name    string
+		reader  portal.Reader
+		id      string
+		refused string
 	}{
-		{"all", "", "", []string{"D1", "D2", "D3", "D4", "D5", "D6"}},
-		{"of a goal", "G2", "", []string{"D4", "D5"}},
-		{"of a status", "", "in_progress", []string{"D2", "D4"}},
-		{"of both", "G1", "in_progress", []string{"D2"}},
-		{"none", "G3", "done", []string{}},
+		{"their team's", contributor, "D1", ""},
+		{"another's", contributor, "D3", "is bob@example.com's: only they and managers"},
+		{"their own", portal.Reader{Email: "Bob@example.com", Role: guard.Contributor}, "D3", ""},
+		{"any, as a manager", manager, "D3", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			found, err := acme.Deliverables(c.goal, c.status)
-			require.NoError(t, err)
-			ids := []string{}
-			for _, d := range found {
-				ids = append(ids, d.ID)
+			p, _ := inDir(t)
+			d, err := p.SetDeliverableStatus(t.Context(), c.reader, c.id, "in_review")
+			if c.refused != "" {
+				require.ErrorContains(t, err, c.refused)
+				return
 			}
-			assert.Equal(t, c.want, ids)
-			assert.NotNil(t, found)
+			require.NoError(t, err)
+			assert.EqualValues(t, "in_review", d.Status)
+			last := d.History[len(d.History)-1]
+			assert.Equal(t, c.reader.Email, last.By)
+			assert.Equal(t, "status: in_review", last.What)
+			assert.Equal(t, clock(), last.At)
 		})
 	}
-	_, err := acme.Deliverables("G9", "")
-	assert.EqualError(t, err, `goal: there is no goal "G9"; the goals are G1, G2, G3`)
+	p, _ := inDir(t)
+	_, err := p.SetGoalStatus(t.Context(), contributor, "G1", "reached")
+	assert.ErrorContains(t, err, "only a manager")
+	_, err = p.SetGoalStatus(t.Context(), manager, "G1", "reached")
+	assert.NoError(t, err)
+	_, err = p.SetGoalStatus(t.Context(), manager, "G1", "nearly")
+	assert.ErrorContains(t, err, `status: "nearly": use one of`)
 }
 
-func TestWrongDataIsReportedAllAtOnce(t *testing.T) {
-	_, err := parse("acme", []byte(`
-goals:
-  - {id: G1, title: T, status: active, target: 2027-01-01}
-  - {id: G1, title: T, status: lost, target: soon}
-deliverables:
-  - {id: D1, goal: G7, title: T, status: nearly, due: 2027-13-01, depends_on: [D1, D9]}
-`))
-	require.Error(t, err)
-	for _, want := range []string{
-		`goal "G1": id: "G1": give each`,
-		`goal "G1": status: "lost": use one of [planned active reached dropped]`,
-		`goal "G1": target: "soon": write a date as YYYY-MM-DD`,
-		`deliverable "D1": goal: "G7": use one of [G1 G1]`,
-		`deliverable "D1": status: "nearly": use one of [planned in_progress blocked in_review done]`,
-		`deliverable "D1": due: "2027-13-01"`,
-		`deliverable "D1": depends_on: "D1"`,
-		`deliverable "D1": depends_on: "D9"`,
-	} {
+func TestAProposalWaitsForAManager(t *testing.T) {
+	p, _ := inDir(t)
+	d, err := p.Propose(t.Context(), contributor, portal.Deliverable{Goal: "G1", Title: "A map", Due: "2027-02-01", Status: "done", Owner: "somebody else"})
+	require.NoError(t, err)
+	assert.EqualValues(t, "proposed", d.Status)
+	assert.Equal(t, contributor.Email, d.Owner)
+	_, err = p.SetDeliverableStatus(t.Context(), contributor, d.ID, "planned")
+	assert.ErrorContains(t, err, "a manager accepts it")
+	_, err = p.SetDeliverableStatus(t.Context(), manager, d.ID, "planned")
+	require.NoError(t, err)
+	_, err = p.SetDeliverableStatus(t.Context(), contributor, d.ID, "in_progress")
+	require.NoError(t, err)
+
+	_, err = p.Propose(t.Context(), contributor, portal.Deliverable{Goal: "G1", Title: " ", Due: "soon", Links: []portal.Link{{Title: "x", URL: "javascript:alert(1)"}}})
+	for _, want := range []string{`title: " ": it is required`, `due: "soon": write a date`, `links[0].url: "javascript:alert(1)": write an https URL`} {
 		assert.ErrorContains(t, err, want)
 	}
 }
 
-func TestAFieldThatNobodyReadsIsAnError(t *testing.T) {
-	_, err := parse("acme", []byte("goals:\n  - {id: G1, titel: T}\n"))
-	require.ErrorContains(t, err, "titel")
+func TestTwoInstancesLoseNoNote(t *testing.T) {
+	const notes = 15
+	for name, openStore := range map[string]func(t *testing.T) func() store.Store{
+		"in a directory": func(t *testing.T) func() store.Store {
+			base := t.TempDir()
+			return func() store.Store { return openDir(t, base) }
+		},
+		"in a bucket": func(t *testing.T) func() store.Store {
+			endpoint := storetest.NewBucket(t, "acme-data")
+			return func() store.Store {
+				s, err := store.Open("gs://acme-data", "acme", endpoint)
+				require.NoError(t, err)
+				return s
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			next := openStore(t)
+			one, other := open(t, next(), "acme"), open(t, next(), "acme")
+			_, err := one.Import(t.Context(), admin, "yaml", agreed, false, nil)
+			require.NoError(t, err)
+			var wg sync.WaitGroup
+			for _, p := range []*portal.Portal{one, other} {
+				for _, reader := range []portal.Reader{contributor, manager} {
+					wg.Go(func() {
+						for n := range notes {
+							assert.NoError(t, p.AddNote(t.Context(), reader, "D1", fmt.Sprint(n), false))
+						}
+					})
+				}
+			}
+			wg.Wait()
+			d, err := view(t, one, manager).Deliverable("D1")
+			require.NoError(t, err)
+			assert.Len(t, d.Notes, 4*notes)
+			assert.Len(t, d.History, 4*notes+1, "and the import")
+			seen := map[string]bool{}
+			for _, change := range d.History {
+				assert.False(t, seen[change.ID], "no change was made twice")
+				seen[change.ID] = true
+			}
+		})
+	}
 }
+
+func TestFilesThatCannotBeUsedAreNamedAndTheRestIsServed(t *testing.T) {
+	var log bytes.Buffer
+	_, base := inDir(t)
+	p, err := portal.New(portal.Options{Client: "acme", Store: openDir(t, base), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	require.NoError(t, err)
+	dir := filepath.Join(base, "clients", "acme")
+	for name, c := range map[string]struct{ content, want string }{
+		"goals/bad-field.yaml":    {"client: acme\nid: bad-field\ntitel: x\n", "field titel not found"},
+		"goals/bad-status.yaml":   {"client: acme\nid: bad-status\ntitle: x\nstatus: lost\ntarget: soon\n", `status: "lost": use one of [planned active reached dropped]; target: "soon"`},
+		"goals/foreign.yaml":      {"client: globex\nid: foreign\ntitle: x\nstatus: active\ntarget: 2027-01-01\n", `client: "globex": it is another client's`},
+		"goals/of-nobody.yaml":    {"id: of-nobody\ntitle: x\nstatus: active\ntarget: 2027-01-01\n", `client: "": it is another client's`},
+		"goals/other-name.yaml":   {"client: acme\nid: G9\ntitle: x\nstatus: active\ntarget: 2027-01-01\n", "id: the file of this id is goals/G9.yaml"},
+		"goals/empty.yaml":        {"", "it is empty"},
+		"goals/not-yaml.yaml":     {"{{{", "yaml:"},
+		"elsewhere/x.yaml":        {"client: acme\n", "neither below goals/ nor below deliverables/"},
+		"deliverables/types.yaml": {"client: acme\nid: [1]\n", "cannot unmarshal"},
+	} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(c.content), 0o600))
+		v := view(t, p, manager)
+		assert.Equal(t, []string{"G2", "G1", "D2", "D1", "D3"}, ids(v))
+		found := strings.Join(v.Unreadable, "\n")
+		assert.Contains(t, found, name+": ")
+		assert.Contains(t, found, c.want)
+		assert.Contains(t, log.String(), name)
+		assert.Empty(t, view(t, p, contributor).Unreadable, "it is the managers' to mend")
+	}
+}
+
+func TestOthersChangesAreSeen(t *testing.T) {
+	p, base := inDir(t)
+	other := open(t, openDir(t, base), "acme")
+	require.Len(t, view(t, p, manager).Deliverables, 3)
+	_, err := other.Propose(t.Context(), contributor, portal.Deliverable{Goal: "G1", Title: "New", Due: "2027-05-01"})
+	require.NoError(t, err)
+	_, err = other.SetDeliverableStatus(t.Context(), manager, "D3", "done")
+	require.NoError(t, err)
+	v := view(t, p, manager)
+	require.Len(t, v.Deliverables, 4)
+	d3, err := v.Deliverable("D3")
+	require.NoError(t, err)
+	assert.EqualValues(t, "done", d3.Status)
+	require.NoError(t, os.Remove(filepath.Join(base, "clients", "acme", "deliverables", "D3.yaml")))
+	assert.Len(t, view(t, p, manager).Deliverables, 3)
+}
+
+func TestAStoreThatCannotBeReachedIsNotAnEmptyPortal(t *testing.T) {
+	p := open(t, broken{}, "acme")
+	_, err := p.View(t.Context(), manager)
+	require.ErrorContains(t, err, "cannot be reached for now")
+	require.Error(t, p.Ready(t.Context()))
+}
+
+type broken struct{ store.Store }
+
+func (broken) List(context.Context) ([]store.Entry, error) {
+	return nil, fmt.Errorf("no route to host")
+}
+func (broken) String() string { return "nowhere" }

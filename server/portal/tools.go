@@ -6,116 +6,75 @@ import (
 	"fmt"
 	"reflect"
 
-	"github.com/berth-mcp/berth/server/guard"
-	"github.com/berth-mcp/berth/server/identity"
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/berth-mcp/berth/server/guard"
+	"github.com/berth-mcp/berth/server/identity"
 )
 
 // Instructions tell a model what the portal is for.
 func (p *Portal) Instructions() string {
-	return fmt.Sprintf("The goals and deliverables that %s has agreed on with its agency. "+
+	text := fmt.Sprintf("The goals and deliverables that %s has agreed on with its agency. "+
 		"Before planning or building something for %[1]s, list the goals and the deliverables that serve them, "+
-		"and hold the work against the acceptance criteria. The portal is read-only.", p.name)
-}
-
-// Register adds the portal's tools to a guarded server. revision names the running
-// version of the server to callers, and may be empty.
-func (p *Portal) Register(g *guard.Guard, revision string) {
-	guard.AddTool(g, guard.Viewer, &mcp.Tool{
-		Name:        "whoami",
-		Title:       "Who am I",
-		Description: "Tells as whom the server knows you, and which client's portal this is.",
-		Annotations: readOnly(),
-	}, p.whoami(revision))
-	guard.AddTool(g, guard.Viewer, &mcp.Tool{
-		Name:         "list_goals",
-		Title:        "List goals",
-		Description:  "Lists the goals agreed with the client, by target date.",
-		Annotations:  readOnly(),
-		InputSchema:  schema[listGoalsIn](),
-		OutputSchema: schema[listGoalsOut](),
-	}, p.listGoals)
-	guard.AddTool(g, guard.Viewer, &mcp.Tool{
-		Name:         "list_deliverables",
-		Title:        "List deliverables",
-		Description:  "Lists the deliverables agreed with the client, by due date, with owner, status, dependencies and acceptance criteria.",
-		Annotations:  readOnly(),
-		InputSchema:  schema[listDeliverablesIn](),
-		OutputSchema: schema[listDeliverablesOut](),
-	}, p.listDeliverables)
-}
-
-// readOnly is true of all the portal's tools: they look into data that came
-// with the server, and change nothing.
-func readOnly() *mcp.ToolAnnotations {
-	return &mcp.ToolAnnotations{
-		ReadOnlyHint:    true,
-		IdempotentHint:  true,
-		DestructiveHint: new(bool),
-		OpenWorldHint:   new(bool),
+		"and hold the work against the acceptance criteria. ", p.Title())
+	if p.ReadOnly() {
+		return text + "The portal is read-only."
 	}
+	return text + "Tell what was done with add_note and update_status, and propose what is missing with propose_deliverable."
 }
 
-type whoamiIn struct{}
-
-type whoamiOut struct {
-	Email    string `json:"email" jsonschema:"your e-mail address"`
-	Client   string `json:"client" jsonschema:"the client whose portal this is"`
-	Identity string `json:"identity" jsonschema:"how the server knows you: cloudrun, by the Google identity that Cloud Run has checked; dev, not at all"`
-	Revision string `json:"revision,omitempty" jsonschema:"the running version of the server"`
+// Register adds everything that the portal offers to a guarded server.
+func (p *Portal) Register(g *guard.Guard) {
+	p.registerReading(g)
+	if !p.ReadOnly() {
+		p.registerWriting(g)
+	}
+	p.registerExchange(g)
+	p.registerResources(g.Server)
+	p.registerPrompts(g.Server)
 }
 
-func (p *Portal) whoami(revision string) mcp.ToolHandlerFor[whoamiIn, whoamiOut] {
-	return func(ctx context.Context, _ *mcp.CallToolRequest, _ whoamiIn) (*mcp.CallToolResult, whoamiOut, error) {
-		caller, ok := identity.FromContext(ctx)
-		if !ok {
-			return nil, whoamiOut{}, errors.New("the caller is not known")
+// reading and writing say what is true of a tool. None of them reaches beyond
+// the portal, and none destroys: what an item was stays in its history.
+func reading() *mcp.ToolAnnotations {
+	return &mcp.ToolAnnotations{ReadOnlyHint: true, IdempotentHint: true, DestructiveHint: new(bool), OpenWorldHint: new(bool)}
+}
+
+func writing(idempotent bool) *mcp.ToolAnnotations {
+	return &mcp.ToolAnnotations{IdempotentHint: idempotent, DestructiveHint: new(bool), OpenWorldHint: new(bool)}
+}
+
+// addTool adds a tool whose statuses are closed sets: a model sees what it may
+// ask for, and anything else is refused with the list.
+func addTool[In, Out any](g *guard.Guard, needs guard.Role, tool *mcp.Tool, handler func(context.Context, Reader, In) (Out, error)) {
+	tool.InputSchema, tool.OutputSchema = schema[In](), schema[Out]()
+	guard.AddTool(g, needs, tool, func(ctx context.Context, _ *mcp.CallToolRequest, in In) (*mcp.CallToolResult, Out, error) {
+		reader, err := readerFrom(ctx)
+		if err != nil {
+			return nil, *new(Out), err
 		}
-		return nil, whoamiOut{
-			Email:    caller.Email,
-			Client:   p.client,
-			Identity: string(caller.Mode),
-			Revision: revision,
-		}, nil
+		out, err := handler(ctx, reader, in)
+		return nil, out, err
+	})
+}
+
+// readerFrom is the caller, as the portal sees one.
+func readerFrom(ctx context.Context) (Reader, error) {
+	caller, ok := identity.FromContext(ctx)
+	if !ok {
+		return Reader{}, errors.New("the caller is not known")
 	}
+	return Reader{Email: caller.Email, Groups: caller.Groups, Role: guard.RoleFrom(ctx)}, nil
 }
 
-type listGoalsIn struct {
-	Status GoalStatus `json:"status,omitempty" jsonschema:"only goals that have this status"`
-}
-
-type listGoalsOut struct {
-	Goals []Goal `json:"goals"`
-}
-
-func (p *Portal) listGoals(_ context.Context, _ *mcp.CallToolRequest, in listGoalsIn) (*mcp.CallToolResult, listGoalsOut, error) {
-	return nil, listGoalsOut{Goals: p.Goals(in.Status)}, nil
-}
-
-type listDeliverablesIn struct {
-	Goal   string            `json:"goal,omitempty" jsonschema:"only deliverables that serve the goal with this id"`
-	Status DeliverableStatus `json:"status,omitempty" jsonschema:"only deliverables that have this status"`
-}
-
-type listDeliverablesOut struct {
-	Deliverables []Deliverable `json:"deliverables"`
-}
-
-func (p *Portal) listDeliverables(_ context.Context, _ *mcp.CallToolRequest, in listDeliverablesIn) (*mcp.CallToolResult, listDeliverablesOut, error) {
-	found, err := p.Deliverables(in.Goal, in.Status)
-	return nil, listDeliverablesOut{Deliverables: found}, err
-}
-
-// schema is the JSON schema of T, in which the statuses are closed sets: a model
-// sees what it may ask for, and anything else is refused with the list.
 func schema[T any]() *jsonschema.Schema {
 	s, err := jsonschema.For[T](&jsonschema.ForOptions{TypeSchemas: map[reflect.Type]*jsonschema.Schema{
 		reflect.TypeFor[GoalStatus]():        enum(GoalStatuses),
 		reflect.TypeFor[DeliverableStatus](): enum(DeliverableStatuses),
 	}})
 	if err != nil {
-		panic(fmt.Sprintf("the schema of %T: %v", *new(T), err)) // depends on the types above alone
+		panic(fmt.Sprintf("the schema of %T: %v", *new(T), err)) // depends on the types alone
 	}
 	return s
 }
@@ -126,4 +85,27 @@ func enum[T ~string](values []T) *jsonschema.Schema {
 		s.Enum = append(s.Enum, string(v))
 	}
 	return s
+}
+
+type nothing struct{}
+
+type whoamiOut struct {
+	Email    string `json:"email" jsonschema:"your e-mail address"`
+	Via      string `json:"via,omitempty" jsonschema:"the Google identity that opened the door, where it is not yours"`
+	Role     string `json:"role" jsonschema:"what you may do here: viewer, contributor, manager or admin"`
+	Client   string `json:"client" jsonschema:"the client whose portal this is"`
+	Identity string `json:"identity" jsonschema:"how the server knows you: cloudrun, by the Google identity that Cloud Run has checked; oidc, by your own provider's token; dev, not at all"`
+	Revision string `json:"revision,omitempty" jsonschema:"the running version of the server"`
+}
+
+func (p *Portal) whoami(ctx context.Context, reader Reader, _ nothing) (whoamiOut, error) {
+	caller, _ := identity.FromContext(ctx)
+	return whoamiOut{
+		Email:    caller.Email,
+		Via:      caller.Via,
+		Role:     reader.Role.String(),
+		Client:   p.Client,
+		Identity: string(caller.Mode),
+		Revision: p.Revision,
+	}, nil
 }

@@ -1,0 +1,226 @@
+package portal
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/berth-mcp/berth/server/guard"
+	"github.com/berth-mcp/berth/server/store"
+)
+
+// attempts is how often a change is tried that others get ahead of. Each time one
+// of them got through, so that even many writers come to their end.
+const attempts = 50
+
+// change is one change to be made by a reader.
+type change struct {
+	Change
+	reader Reader
+}
+
+func (p *Portal) newChange(r Reader, what string) change {
+	return change{
+		Change: Change{ID: rand.Text(), At: p.Now().UTC().Truncate(0), By: r.Email, What: what},
+		reader: r,
+	}
+}
+
+// done says if a history has the change already: its write went through, and the
+// answer got lost.
+func (c change) done(history []Change) bool {
+	return slices.ContainsFunc(history, func(h Change) bool { return h.ID == c.ID })
+}
+
+// record puts the change into a history, whose oldest entries go when it is full.
+func (c change) record(history []Change) []Change {
+	history = append(slices.Clone(history), c.Change)
+	return history[max(0, len(history)-maxHistory):]
+}
+
+// changeGoal applies a change to the goal as it is when it is written, however
+// many others are writing. apply says why it cannot be made.
+func (p *Portal) changeGoal(ctx context.Context, c change, id string, apply func(*Goal) error) (Goal, error) {
+	view, err := p.View(ctx, c.reader)
+	if err != nil {
+		return Goal{}, err
+	}
+	if _, err := view.Goal(id); err != nil { // what one cannot see, one cannot change
+		return Goal{}, err
+	}
+	return update(ctx, p, goalName(id), func(g *Goal) error {
+		if c.done(g.History) {
+			return nil
+		}
+		if !c.reader.sees(*g) {
+			return fmt.Errorf("there is no goal %q", id)
+		}
+		if err := apply(g); err != nil {
+			return err
+		}
+		g.History = c.record(g.History)
+		return g.check()
+	})
+}
+
+// changeDeliverable is changeGoal for a deliverable.
+func (p *Portal) changeDeliverable(ctx context.Context, c change, id string, apply func(*Deliverable) error) (Deliverable, error) {
+	view, err := p.View(ctx, c.reader)
+	if err != nil {
+		return Deliverable{}, err
+	}
+	if _, err := view.Deliverable(id); err != nil {
+		return Deliverable{}, err
+	}
+	return update(ctx, p, deliverableName(id), func(d *Deliverable) error {
+		if c.done(d.History) {
+			return nil
+		}
+		if err := apply(d); err != nil {
+			return err
+		}
+		d.History = c.record(d.History)
+		return d.check()
+	})
+}
+
+// update reads a document, changes it and writes it back, until nobody was
+// faster.
+func update[T any](ctx context.Context, p *Portal, name string, apply func(*T) error) (T, error) {
+	var item T
+	for range attempts {
+		data, version, err := p.Store.Read(ctx, name)
+		if err != nil {
+			return item, err
+		}
+		current, err := decodeItem[T](p.Client, data)
+		if err != nil {
+			return item, fmt.Errorf("%s cannot be used: %w", name, err)
+		}
+		if err := apply(current); err != nil {
+			return item, err
+		}
+		if data, err = encode(p.Client, *current); err != nil {
+			return item, err
+		}
+		_, err = p.Store.Write(ctx, name, data, version)
+		if err == nil {
+			p.changed(ctx, name)
+			return *current, nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return item, err
+		}
+	}
+	return item, fmt.Errorf("%s: too many others are changing it: try again", name)
+}
+
+// create writes a document that must not exist yet.
+func create[T any](ctx context.Context, p *Portal, name string, item T) error {
+	data, err := encode(p.Client, item)
+	if err != nil {
+		return err
+	}
+	if _, err := p.Store.Write(ctx, name, data, ""); err != nil {
+		return err
+	}
+	p.changed(ctx, name)
+	return nil
+}
+
+func (p *Portal) changed(ctx context.Context, name string) {
+	if p.Changed != nil {
+		p.Changed(ctx, uriOf(name))
+	}
+}
+
+// SetGoalStatus is for managers.
+func (p *Portal) SetGoalStatus(ctx context.Context, r Reader, id string, status GoalStatus) (Goal, error) {
+	if r.Role < guard.Manager {
+		return Goal{}, errors.New("only a manager changes a goal's status")
+	}
+	c := p.newChange(r, "status: "+string(status))
+	return p.changeGoal(ctx, c, id, func(g *Goal) error {
+		g.Status = status
+		return nil
+	})
+}
+
+// SetDeliverableStatus is for managers, and for whom the deliverable belongs to.
+func (p *Portal) SetDeliverableStatus(ctx context.Context, r Reader, id string, status DeliverableStatus) (Deliverable, error) {
+	c := p.newChange(r, "status: "+string(status))
+	return p.changeDeliverable(ctx, c, id, func(d *Deliverable) error {
+		if r.Role < guard.Manager {
+			if !r.owns(*d) {
+				return fmt.Errorf("deliverable %s is %s's: only they and managers change its status; add_note tells them something", id, ownerOrNobody(d.Owner))
+			}
+			if d.Status == "proposed" {
+				return fmt.Errorf("deliverable %s is a proposal: a manager accepts it", id)
+			}
+		}
+		d.Status = status
+		return nil
+	})
+}
+
+func ownerOrNobody(owner string) string {
+	if owner == "" {
+		return "nobody"
+	}
+	return owner
+}
+
+// AddNote puts a note on a goal or a deliverable that the reader sees.
+func (p *Portal) AddNote(ctx context.Context, r Reader, id, text string, private bool) error {
+	view, err := p.View(ctx, r)
+	if err != nil {
+		return err
+	}
+	c := p.newChange(r, "note")
+	c.Private = private
+	note := Note{Author: r.Email, At: c.At, Text: text, Private: private}
+	if _, err := view.Goal(id); err == nil {
+		_, err = p.changeGoal(ctx, c, id, func(g *Goal) error { g.Notes = append(g.Notes, note); return nil })
+		return err
+	}
+	if _, err := view.Deliverable(id); err != nil {
+		return fmt.Errorf("there is no goal and no deliverable %q; list_goals and list_deliverables list them", id)
+	}
+	_, err = p.changeDeliverable(ctx, c, id, func(d *Deliverable) error { d.Notes = append(d.Notes, note); return nil })
+	return err
+}
+
+// Propose adds a deliverable as a proposal of the reader's, with an id of its
+// own, for a manager to accept.
+func (p *Portal) Propose(ctx context.Context, r Reader, d Deliverable) (Deliverable, error) {
+	view, err := p.View(ctx, r)
+	if err != nil {
+		return Deliverable{}, err
+	}
+	if _, err := view.Goal(d.Goal); err != nil {
+		return Deliverable{}, fmt.Errorf("goal: %w", err)
+	}
+	for i, id := range d.DependsOn {
+		if _, err := view.Deliverable(id); err != nil {
+			return Deliverable{}, fmt.Errorf("depends_on[%d]: %w", i, err)
+		}
+	}
+	d.Status, d.Owner = "proposed", r.Email
+	d.History = []Change{p.newChange(r, "proposed").Change}
+	for range attempts {
+		// Random, so that a number tells nobody how many there are that they do
+		// not see, and two at once do not get the same.
+		d.ID = "P-" + strings.ToLower(rand.Text()[:8])
+		if err := d.check(); err != nil {
+			return Deliverable{}, err
+		}
+		err := create(ctx, p, deliverableName(d.ID), d)
+		if !errors.Is(err, store.ErrConflict) {
+			return d, err
+		}
+	}
+	return Deliverable{}, errors.New("no free id was found: try again")
+}

@@ -1,0 +1,116 @@
+package portal_test
+
+import (
+	"encoding/csv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/berth-mcp/berth/server/portal"
+)
+
+func TestWhatIsExportedCanBeImported(t *testing.T) {
+	p, _ := inDir(t)
+	require.NoError(t, p.AddNote(t.Context(), manager, "G1", "a note", false))
+	for _, format := range []string{"yaml", "csv"} {
+		t.Run(format, func(t *testing.T) {
+			out, err := p.Export(t.Context(), manager, format)
+			require.NoError(t, err)
+			again, err := p.Import(t.Context(), admin, format, out, false, nil)
+			require.NoError(t, err)
+			assert.Empty(t, again.Added)
+			assert.Empty(t, again.Replaced, "nothing is another than it was")
+		})
+	}
+	g1, err := view(t, p, manager).Goal("G1")
+	require.NoError(t, err)
+	assert.Len(t, g1.Notes, 1, "notes stay")
+}
+
+func TestAnExportHoldsWhatOneMaySee(t *testing.T) {
+	p, _ := inDir(t)
+	for _, format := range []string{"yaml", "csv"} {
+		out, err := p.Export(t.Context(), viewer, format)
+		require.NoError(t, err)
+		assert.Contains(t, out, "Public work")
+		assert.NotContains(t, out, "Secret")
+		assert.NotContains(t, out, "D2")
+	}
+}
+
+func TestAnImportIsAllOrNothing(t *testing.T) {
+	p, _ := inDir(t)
+	before := ids(view(t, p, manager))
+	for name, c := range map[string]struct {
+		format, text string
+		want         []string
+	}{
+		"wrong items": {"yaml", "goals:\n- {id: G9, title: '', status: lost, target: soon}\n- {id: G10, title: Fine, status: active, target: 2027-01-01}\n- {id: G10, title: Fine, status: active, target: 2027-01-01}\ndeliverables:\n- {id: D9, goal: G77, title: x, status: done, due: 2027-01-01, depends_on: [D9, D77]}\n",
+			[]string{`goal "G9": title: "": it is required; status: "lost"`, `goal "G10": id: it is there twice`, `deliverable "D9": goal: "G77": there is no such goal`, `depends_on[0]: "D9": use the id of another`, `depends_on[1]: "D77": there is no such`}},
+		"an unknown field":   {"yaml", "goals:\n- {id: G9, titel: x}\n", []string{"titel"}},
+		"not YAML":           {"yaml", "{{", []string{"text: yaml"}},
+		"another header":     {"csv", "id,title\nD9,x\n", []string{"the first line is to be id,goal,title"}},
+		"a row too short":    {"csv", "id,goal,title,owner,status,due,depends_on,acceptance\nD9,G1\n", []string{"wrong number of fields"}},
+		"a format of theirs": {"json", "{}", []string{`format: "json": use yaml or csv`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := p.Import(t.Context(), admin, c.format, c.text, false, nil)
+			for _, want := range c.want {
+				require.ErrorContains(t, err, want)
+			}
+			assert.Equal(t, before, ids(view(t, p, manager)))
+		})
+	}
+}
+
+func TestADryRunChangesNothing(t *testing.T) {
+	p, _ := inDir(t)
+	var steps []int
+	out, err := p.Import(t.Context(), admin, "yaml", `
+goals:
+  - {id: G1, title: Renamed, status: active, target: 2027-03-01}
+  - {id: G3, title: New, status: active, target: 2027-03-01}
+  - {id: G2, title: Secret, description: the merger, status: active, target: 2027-02-01, confidential: true}
+`, true, func(done, all int) { steps = append(steps, done*10+all) })
+	require.NoError(t, err)
+	assert.Equal(t, []string{"G3"}, out.Added)
+	assert.Equal(t, []string{"G1"}, out.Replaced)
+	assert.Equal(t, []string{"G2"}, out.Unchanged)
+	assert.Equal(t, []int{13, 23, 33}, steps)
+	g1, err := view(t, p, manager).Goal("G1")
+	require.NoError(t, err)
+	assert.Equal(t, "Open", g1.Title)
+}
+
+func TestASpreadsheetRunsNothingThatSomebodyWrote(t *testing.T) {
+	p, _ := inDir(t)
+	const title = `=HYPERLINK("https://evil.example")`
+	_, err := p.Propose(t.Context(), contributor, portal.Deliverable{Goal: "G1", Title: title, Due: "2027-01-01"})
+	require.NoError(t, err)
+	out, err := p.Export(t.Context(), manager, "csv")
+	require.NoError(t, err)
+	rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+	require.NoError(t, err)
+	for _, row := range rows {
+		for _, cell := range row {
+			assert.NotRegexp(t, `^[=+\-@]`, cell)
+		}
+	}
+	again, err := p.Import(t.Context(), admin, "csv", out, false, nil)
+	require.NoError(t, err)
+	assert.Empty(t, again.Replaced, "and the title is what it was")
+}
+
+func FuzzImport(f *testing.F) {
+	p := open(f, openDir(f, f.TempDir()), "acme")
+	f.Add("yaml", agreed)
+	f.Add("csv", "id,goal,title,owner,status,due,depends_on,acceptance\nD9,G1,x,y,done,2027-01-01,D1; D2,z\n")
+	f.Fuzz(func(t *testing.T, format, text string) {
+		_, err := p.Import(t.Context(), admin, format, text, true, nil)
+		if err == nil && format != "yaml" && format != "csv" {
+			t.Errorf("format %q was taken", format)
+		}
+	})
+}
