@@ -126,7 +126,7 @@ func explain(err error) error {
 	case http.StatusPreconditionFailed:
 		return ErrConflict
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("Cloud Storage refuses this server's account (%d): grant it roles/storage.objectUser on the bucket", answer.Code)
+		return fmt.Errorf("the bucket refuses this server's account (%d): grant it roles/storage.objectUser on the bucket", answer.Code)
 	}
 	return err
 }
