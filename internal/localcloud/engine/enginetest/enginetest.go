@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
 
 	"github.com/berth-mcp/berth/infra/client"
+	"github.com/berth-mcp/berth/infra/project"
 	"github.com/berth-mcp/berth/internal/localcloud"
 	"github.com/berth-mcp/berth/internal/localcloud/engine"
 	"github.com/berth-mcp/berth/internal/localcloud/sandbox"
@@ -123,7 +125,16 @@ func Config(cloud *localcloud.Cloud, changes map[string]any) map[string]any {
 // directory and name changes the configuration.
 func Stack(t *testing.T, cloud *localcloud.Cloud, dir, name string, changes map[string]any) auto.Stack {
 	t.Helper()
-	return stack(t, cloud, dir, name, changes, client.Stack)
+	return stack(t, cloud, dir, name, Config(cloud, changes), client.Stack)
+}
+
+// Shared prepares the stack of the project, which is named "shared", with a
+// configuration; calling it again for the same directory changes the configuration.
+func Shared(t *testing.T, cloud *localcloud.Cloud, dir string, changes map[string]any) auto.Stack {
+	t.Helper()
+	config := map[string]any{"berth:kind": "project", "gcp:project": Project, "gcp:region": "europe-west1"}
+	maps.Copy(config, changes)
+	return stack(t, cloud, dir, "shared", config, project.Stack)
 }
 
 // Program prepares a stack with a program of the test's own, and the least
@@ -137,7 +148,7 @@ func Program(t *testing.T, cloud *localcloud.Cloud, dir string, apis []string, p
 // ProgramWith is [Program] with more configuration.
 func ProgramWith(t *testing.T, cloud *localcloud.Cloud, dir string, config map[string]any, apis []string, program func(ctx *pulumi.Context, enabled pulumi.ResourceOption) error) auto.Stack {
 	t.Helper()
-	return stack(t, cloud, dir, "program", config, func(ctx *pulumi.Context) error {
+	return stack(t, cloud, dir, "program", Config(cloud, config), func(ctx *pulumi.Context) error {
 		var enabled []pulumi.Resource
 		for _, name := range apis {
 			api, err := projects.NewService(ctx, name, &projects.ServiceArgs{Service: pulumi.String(name), DisableOnDestroy: pulumi.Bool(false)})
@@ -150,7 +161,7 @@ func ProgramWith(t *testing.T, cloud *localcloud.Cloud, dir string, config map[s
 	})
 }
 
-func stack(t *testing.T, cloud *localcloud.Cloud, dir, name string, changes map[string]any, program pulumi.RunFunc) auto.Stack {
+func stack(t *testing.T, cloud *localcloud.Cloud, dir, name string, config map[string]any, program pulumi.RunFunc) auto.Stack {
 	t.Helper()
 	stack, err := engine.New(t.Context(), engine.Options{
 		Pulumi:  Pulumi,
@@ -158,7 +169,7 @@ func stack(t *testing.T, cloud *localcloud.Cloud, dir, name string, changes map[
 		Dir:     dir,
 		Project: filepath.Join(Root, "Pulumi.yaml"),
 		Stack:   name,
-		Config:  Config(cloud, changes),
+		Config:  config,
 		Program: program,
 	})
 	require.NoError(t, err)
