@@ -142,7 +142,7 @@ func New(o Options) (*APIs, error) {
 		host: o.RegistryHost, access: access, projects: projects, usage: usage,
 		repositories: repositories, policies: policies,
 	}
-	management := newManagement(o, access)
+	management := newManagement(o, access, operations)
 	services := &services{
 		projects: projects, operations: operations, policies: policies, accounts: accounts, keys: management.keys,
 		registry: registry, platform: o.Platform, tasks: tasks, clock: clock, logger: o.Logger,

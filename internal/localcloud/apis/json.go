@@ -22,6 +22,9 @@ var bodyFields = map[protoreflect.FullName]string{
 	"google.devtools.artifactregistry.v1.Repository":      "repository",
 	"google.devtools.artifactregistry.v1.VPCSCConfig":     "vpcsc_config",
 	"google.devtools.artifactregistry.v1.ProjectSettings": "project_settings",
+	"google.logging.v2.LogBucket":                         "bucket",
+	"google.logging.v2.LogMetric":                         "metric",
+	"google.logging.v2.LogSink":                           "sink",
 }
 
 // badJSON begins what Google says of a body that it cannot read.

@@ -1,9 +1,12 @@
 package apis
 
 import (
+	"slices"
+
 	"cloud.google.com/go/billing/apiv1/billingpb"
 	"cloud.google.com/go/iam/apiv1/iampb"
 	"cloud.google.com/go/kms/apiv1/kmspb"
+	"cloud.google.com/go/logging/apiv2/loggingpb"
 	"cloud.google.com/go/orgpolicy/apiv2/orgpolicypb"
 	"google.golang.org/grpc"
 )
@@ -16,9 +19,11 @@ type management struct {
 	keys        *keys
 	orgPolicies *orgPolicies
 	billing     *billing
+	logging     *logging
+	logMetrics  *logMetrics
 }
 
-func newManagement(o Options, access *access) *management {
+func newManagement(o Options, access *access, operations *operations) *management {
 	keys := &keys{access: access, names: o.Keys}
 	m := &management{
 		manager: &resourceManager{projects: access.projects, policies: access.policies, created: o.Now().UTC()},
@@ -30,6 +35,8 @@ func newManagement(o Options, access *access) *management {
 		keys:        keys,
 		orgPolicies: &orgPolicies{projects: access.projects},
 		billing:     &billing{access: access, account: o.BillingAccount},
+		logging:     newLogging(access, operations, o.Now),
+		logMetrics:  &logMetrics{access: access, clock: o.Now, metrics: newShelf[*loggingpb.LogMetric]("Metric")},
 	}
 	if o.RestrictSharing {
 		m.orgPolicies.allowed = o.Customer
@@ -45,9 +52,13 @@ func (m *management) register(server *grpc.Server) {
 	kmspb.RegisterKeyManagementServiceServer(server, m.keys)
 	orgpolicypb.RegisterOrgPolicyServer(server, m.orgPolicies)
 	billingpb.RegisterCloudBillingServer(server, m.billing)
+	loggingpb.RegisterConfigServiceV2Server(server, m.logging)
+	loggingpb.RegisterMetricsServiceV2Server(server, m.logMetrics)
 }
 
 // restOnly are those of its APIs that have no protos.
 func (m *management) restOnly() []restOnly { return []restOnly{m.manager, m.identity} }
 
-func (m *management) inventory() []string { return m.identity.groups.inventory() }
+func (m *management) inventory() []string {
+	return slices.Concat(m.identity.groups.inventory(), m.logging.inventory(), m.logMetrics.metrics.inventory(loggingAPI))
+}

@@ -18,6 +18,21 @@ func (p project) runAgent() string {
 	return fmt.Sprintf("service-%d@serverless-robot-prod.iam.gserviceaccount.com", p.number)
 }
 
+// loggingAgent is the account that writes what the project's sinks route
+// elsewhere.
+func (p project) loggingAgent() string {
+	return fmt.Sprintf("service-%d@gcp-sa-logging.iam.gserviceaccount.com", p.number)
+}
+
+// agents are the accounts that Google makes with a project.
+func (p project) agents() []string {
+	all := []string{p.runAgent(), p.computeAccount(), p.loggingAgent()}
+	for _, domain := range []string{"gcp-sa-artifactregistry.iam", "gcp-sa-secretmanager.iam", "gs-project-accounts.iam"} {
+		all = append(all, fmt.Sprintf("service-%d@%s.gserviceaccount.com", p.number, domain))
+	}
+	return all
+}
+
 // computeAccount is what a service runs as that names no account of its own.
 func (p project) computeAccount() string {
 	return fmt.Sprintf("%d-compute@developer.gserviceaccount.com", p.number)
@@ -33,6 +48,17 @@ func newProjects(numbers map[string]int64) *projects {
 		p.byKey[strconv.FormatInt(number, 10)] = one
 	}
 	return p
+}
+
+// all gives each project once, in no order.
+func (p *projects) all() []project {
+	var all []project
+	for key, one := range p.byKey {
+		if key == one.id {
+			all = append(all, one)
+		}
+	}
+	return all
 }
 
 // find looks a project up by its id or its number.
@@ -56,7 +82,7 @@ func (p *projects) hasAgent(member string) bool {
 		return false
 	}
 	for _, one := range p.byKey {
-		if email == one.runAgent() || email == one.computeAccount() {
+		if slices.Contains(one.agents(), email) {
 			return true
 		}
 	}

@@ -126,6 +126,8 @@ func (f *restFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	dropSystemParameters(r.URL)
+	// The transcoder takes escapes away itself. A slash in a name must still be one.
+	r.URL.Path = r.URL.EscapedPath()
 	if strings.HasPrefix(strings.ToLower(r.Header.Get("Content-Type")), "application/json") {
 		r.Header.Set("Content-Type", "application/json")
 	}

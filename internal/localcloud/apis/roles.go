@@ -65,11 +65,17 @@ var roles = map[string][]string{
 		"secretmanager.versions.get", "secretmanager.versions.list",
 	},
 
-	"roles/browser":                              {"resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy"},
-	"roles/resourcemanager.projectIamAdmin":      {"resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy", "resourcemanager.projects.setIamPolicy"},
-	"roles/orgpolicy.policyViewer":               {"orgpolicy.policy.get"},
-	"roles/serviceusage.serviceUsageAdmin":       {"serviceusage.services.*"},
-	"roles/serviceusage.serviceUsageConsumer":    {"serviceusage.services.get", "serviceusage.services.list", "serviceusage.services.use"},
+	"roles/browser":                           {"resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy"},
+	"roles/resourcemanager.projectIamAdmin":   {"resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy", "resourcemanager.projects.setIamPolicy"},
+	"roles/orgpolicy.policyViewer":            {"orgpolicy.policy.get"},
+	"roles/serviceusage.serviceUsageAdmin":    {"serviceusage.services.*"},
+	"roles/serviceusage.serviceUsageConsumer": {"serviceusage.services.get", "serviceusage.services.list", "serviceusage.services.use"},
+	"roles/logging.admin":                     {"logging.*"},
+	"roles/logging.bucketWriter":              {"logging.buckets.write"},
+	"roles/logging.configWriter":              {"logging.buckets.*", "logging.logMetrics.*", "logging.sinks.*"},
+	"roles/logging.logWriter":                 {"logging.logEntries.create"},
+	"roles/logging.viewer":                    loggingReading,
+
 	"roles/cloudkms.admin":                       {"cloudkms.cryptoKeys.*", "cloudkms.keyRings.*"},
 	"roles/cloudkms.cryptoKeyDecrypter":          {"cloudkms.cryptoKeyVersions.useToDecrypt"},
 	"roles/cloudkms.cryptoKeyEncrypter":          {useKey},
@@ -77,9 +83,14 @@ var roles = map[string][]string{
 	"roles/cloudkms.viewer":                      {"cloudkms.cryptoKeys.get", "cloudkms.cryptoKeys.list", "cloudkms.keyRings.get", "cloudkms.keyRings.list"},
 }
 
-// reading and editing are what the basic roles hold, but for owner's.
+// reading and editing are what the basic roles hold, but for owner's;
+// loggingReading is a part of it.
 var (
-	reading = []string{
+	loggingReading = []string{
+		"logging.buckets.get", "logging.buckets.list", "logging.logMetrics.get", "logging.logMetrics.list",
+		"logging.sinks.get", "logging.sinks.list",
+	}
+	reading = append([]string{
 		"artifactregistry.repositories.downloadArtifacts", "artifactregistry.repositories.get",
 		"artifactregistry.repositories.getIamPolicy", "artifactregistry.repositories.list",
 		"cloudkms.cryptoKeys.get", "cloudkms.keyRings.get",
@@ -90,12 +101,13 @@ var (
 		"secretmanager.secrets.get", "secretmanager.secrets.getIamPolicy", "secretmanager.secrets.list",
 		"secretmanager.versions.get", "secretmanager.versions.list",
 		"serviceusage.services.get", "serviceusage.services.list",
-	}
+	}, loggingReading...)
 	editing = []string{
 		"artifactregistry.repositories.create", "artifactregistry.repositories.delete",
 		"artifactregistry.repositories.update", "artifactregistry.repositories.uploadArtifacts",
 		"iam.serviceAccounts.actAs", "iam.serviceAccounts.create", "iam.serviceAccounts.delete",
 		"iam.serviceAccounts.disable", "iam.serviceAccounts.enable", "iam.serviceAccounts.update",
+		"logging.logMetrics.create", "logging.logMetrics.delete", "logging.logMetrics.update",
 		"run.services.create", "run.services.delete", "run.services.update",
 		"secretmanager.secrets.create", "secretmanager.secrets.delete", "secretmanager.secrets.update",
 		"secretmanager.versions.add", "secretmanager.versions.destroy", "secretmanager.versions.disable",

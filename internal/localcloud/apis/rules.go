@@ -6,6 +6,7 @@ import (
 	"cloud.google.com/go/iam/apiv1/iampb"
 	"cloud.google.com/go/iam/credentials/apiv1/credentialspb"
 	"cloud.google.com/go/kms/apiv1/kmspb"
+	"cloud.google.com/go/logging/apiv2/loggingpb"
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"cloud.google.com/go/orgpolicy/apiv2/orgpolicypb"
 	"cloud.google.com/go/run/apiv2/runpb"
@@ -104,6 +105,24 @@ var rules = map[string]rule{
 	kmspb.KeyManagementService_GetCryptoKey_FullMethodName:      {keysAPI, "cloudkms.cryptoKeys.get", "name"},
 	orgpolicypb.OrgPolicy_GetEffectivePolicy_FullMethodName:     {orgPolicyAPI, "orgpolicy.policy.get", "name"},
 	billingpb.CloudBilling_GetProjectBillingInfo_FullMethodName: {billingAPI, getProject, "name"},
+
+	loggingpb.MetricsServiceV2_CreateLogMetric_FullMethodName:  {loggingAPI, "logging.logMetrics.create", "parent"},
+	loggingpb.MetricsServiceV2_GetLogMetric_FullMethodName:     {loggingAPI, "logging.logMetrics.get", "metric_name"},
+	loggingpb.MetricsServiceV2_ListLogMetrics_FullMethodName:   {loggingAPI, "logging.logMetrics.list", "parent"},
+	loggingpb.MetricsServiceV2_UpdateLogMetric_FullMethodName:  {loggingAPI, "logging.logMetrics.update", "metric_name"},
+	loggingpb.MetricsServiceV2_DeleteLogMetric_FullMethodName:  {loggingAPI, "logging.logMetrics.delete", "metric_name"},
+	loggingpb.ConfigServiceV2_CreateBucket_FullMethodName:      {loggingAPI, "logging.buckets.create", "parent"},
+	loggingpb.ConfigServiceV2_CreateBucketAsync_FullMethodName: {loggingAPI, "logging.buckets.create", "parent"},
+	loggingpb.ConfigServiceV2_UpdateBucketAsync_FullMethodName: {loggingAPI, "logging.buckets.update", "name"},
+	loggingpb.ConfigServiceV2_GetBucket_FullMethodName:         {loggingAPI, "logging.buckets.get", "name"},
+	loggingpb.ConfigServiceV2_ListBuckets_FullMethodName:       {loggingAPI, "logging.buckets.list", "parent"},
+	loggingpb.ConfigServiceV2_UpdateBucket_FullMethodName:      {loggingAPI, "logging.buckets.update", "name"},
+	loggingpb.ConfigServiceV2_DeleteBucket_FullMethodName:      {loggingAPI, "logging.buckets.delete", "name"},
+	loggingpb.ConfigServiceV2_CreateSink_FullMethodName:        {loggingAPI, "logging.sinks.create", "parent"},
+	loggingpb.ConfigServiceV2_GetSink_FullMethodName:           {loggingAPI, "logging.sinks.get", "sink_name"},
+	loggingpb.ConfigServiceV2_ListSinks_FullMethodName:         {loggingAPI, "logging.sinks.list", "parent"},
+	loggingpb.ConfigServiceV2_UpdateSink_FullMethodName:        {loggingAPI, "logging.sinks.update", "sink_name"},
+	loggingpb.ConfigServiceV2_DeleteSink_FullMethodName:        {loggingAPI, "logging.sinks.delete", "sink_name"},
 
 	serviceusagepb.ServiceUsage_EnableService_FullMethodName:       {"", "serviceusage.services.enable", "name"},
 	serviceusagepb.ServiceUsage_DisableService_FullMethodName:      {"", "serviceusage.services.disable", "name"},

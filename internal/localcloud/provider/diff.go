@@ -99,6 +99,7 @@ func (d *differences) compare(p position, s *schema, old, new resource.PropertyV
 		} else {
 			d.updated(p)
 		}
+	case d.traits[p.path].oneWay && old.IsBool() && old.BoolValue():
 	case old.IsNull() && isZero(new):
 	case old.IsNull():
 		d.added(p)

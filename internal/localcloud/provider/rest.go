@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -18,6 +19,7 @@ type restAPI struct {
 	endpoint setting
 	version  string // put before each path: "v1/" where the endpoint lacks it
 	idOf     string // "projects/{project}/locations/{location}/services/{name}"
+	path     string // where the object is; "": at its id
 	// shortIDs are what `pulumi import` takes besides the id.
 	shortIDs []string
 	// collection is what is posted to, with a query that names the new one.
@@ -26,6 +28,8 @@ type restAPI struct {
 	// sends it bare.
 	newBody    func(props resource.PropertyMap, body map[string]any) any
 	changeBody func(body map[string]any, mask []string) any
+	// whole: a change puts the whole object in the place of the old one.
+	whole bool
 	// maskInQuery puts the changed fields in ?updateMask=.
 	maskInQuery bool
 	// changeAside updates what the API has methods of its own for.
@@ -99,7 +103,7 @@ func parseID(id string, templates ...string) (resource.PropertyMap, error) {
 }
 
 func (r *restAPI) self(c *client, props resource.PropertyMap) (string, error) {
-	path, err := expand(r.idOf, props, url.PathEscape)
+	path, err := expand(cmp.Or(r.path, r.idOf), props, url.PathEscape)
 	return c.url(r.endpoint, r.version+path), err
 }
 
@@ -191,7 +195,11 @@ func (r *restAPI) patch(ctx context.Context, c *client, t *resourceType, self st
 	if r.maskInQuery {
 		self += "?updateMask=" + url.QueryEscape(strings.Join(mask, ","))
 	}
-	answer, err := c.call(ctx, http.MethodPatch, self, payload)
+	method := http.MethodPatch
+	if r.whole {
+		method = http.MethodPut
+	}
+	answer, err := c.call(ctx, method, self, payload)
 	if err != nil || !r.longUpdate {
 		return err
 	}
@@ -205,7 +213,7 @@ func (t *resourceType) mask(changed []string) []string {
 		switch {
 		case name == pulumiLabels || name == effectiveLabels:
 			name = labels
-		case t.traits[name].place != inBody || t.traits[name].outputOnly:
+		case t.traits[name].place != inBody || t.traits[name].outputOnly || t.traits[name].apart:
 			continue
 		}
 		mask = append(mask, t.traits.apiNameOf(name, name))

@@ -37,6 +37,13 @@ type trait struct {
 	apiName string
 	form    form
 	place   place
+	// leftOut: the API leaves its fallback out, and it is read all the same.
+	leftOut bool
+	// oneWay: once true, the API does not take it back, and the plugin does not ask.
+	oneWay bool
+	// apart: what is read is worked out, and orders about it are no part of the
+	// object.
+	apart bool
 	// outputOnly: the API tells it and takes no orders about it.
 	outputOnly bool
 }

@@ -14,7 +14,7 @@ func (t *resourceType) body(props resource.PropertyMap) (map[string]any, error) 
 	body := map[string]any{}
 	for _, name := range t.inputs.names() {
 		v, given := props[resource.PropertyKey(name)]
-		if !given || t.traits[name].place != inBody || t.managesAside(name) {
+		if !given || t.traits[name].place != inBody || t.traits[name].apart || t.managesAside(name) {
 			continue
 		}
 		if err := putAPI(t.traits, name, name, t.inputs.props[name].schema, v, body); err != nil {
@@ -204,6 +204,8 @@ func objectFromAPI(t traits, path string, s *schema, object map[string]any) (res
 			at := child(path, name)
 			if value, ok := fromAPI(t, at, prop.schema, object[t.apiNameOf(at, name)]); ok {
 				result[resource.PropertyKey(name)] = value
+			} else if t[at].leftOut {
+				result[resource.PropertyKey(name)] = resource.NewPropertyValue(t[at].fallback)
 			}
 		}
 	default:
