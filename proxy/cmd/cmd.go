@@ -3,12 +3,14 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -111,15 +113,21 @@ func newRoot(c *common) *cobra.Command {
 	return command
 }
 
-// version is the module's version, or for a build from a checkout the commit.
+// version is the module's version, the commit and time that it was built from if they are
+// known, and what it was built with and for.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
 	}
-	v := info.Main.Version
-	if v == "" {
-		v = "(devel)"
+	parts := []string{cmp.Or(info.Main.Version, "(devel)")}
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision", s.Key == "vcs.time":
+			parts = append(parts, s.Value)
+		case s.Key == "vcs.modified" && s.Value == "true":
+			parts = append(parts, "modified")
+		}
 	}
-	return v + " " + info.GoVersion
+	return strings.Join(append(parts, info.GoVersion, runtime.GOOS+"/"+runtime.GOARCH), " ")
 }

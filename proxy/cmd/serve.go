@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/berth-mcp/berth/proxy/bridge"
+	"github.com/berth-mcp/berth/proxy/operate"
 	"github.com/berth-mcp/berth/proxy/relay"
 )
 
@@ -37,7 +38,7 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 	}
 	r := &reloader{common: c, args: args, tokens: tokens, log: log, file: file, state: c.read}
 	r.found(err)
-	older := relay.NewSender(tokens, c.roots) // for editors with the older transport
+	older := relay.NewSender(tokens, c.roots) // for editors with the older transport; also asks for tokens
 	defer older.Close()
 	proxy, err := relay.New(relay.Options{
 		Port: c.port, Targets: targets, Tokens: tokens, RootCAs: c.roots, SSE: bridge.NewSSE(older, log).Serve, Logger: log,
@@ -50,6 +51,7 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 		return err
 	}
 	r.targets = proxy.SetTargets
+	operate.Register(proxy, older, version())
 	if err := announce(command.OutOrStdout(), proxy.URL(), targets); err != nil {
 		return errors.Join(fmt.Errorf("write to standard output: %w", err), proxy.Close())
 	}
