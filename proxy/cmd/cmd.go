@@ -2,6 +2,8 @@
 // parts of the proxy together and runs them until a signal. What the parts do is theirs.
 package cmd
 
+//go:generate go test -run ReferenceOfTheProxy . -update
+
 import (
 	"cmp"
 	"context"
@@ -91,7 +93,7 @@ func newRoot(c *common) *cobra.Command {
 		Version:           version(),
 		SilenceUsage:      true,
 		SilenceErrors:     true,
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		ValidArgsFunction: c.completeClients(anyNumber),
 		Args:              cobra.ArbitraryArgs,
 		RunE:              c.serve,
 	}
@@ -99,6 +101,7 @@ func newRoot(c *common) *cobra.Command {
 		return &exitError{exitUsage, fmt.Errorf("%w: see berth-proxy --help", err)}
 	})
 	c.addTo(command.PersistentFlags())
+	completeFlags(command)
 	command.Flags().SortFlags = false // the ones most used come first
 	command.AddCommand(
 		newServe(c),

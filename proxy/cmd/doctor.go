@@ -24,9 +24,10 @@ Exit codes: 0 all is well, or there are only warnings; 1 something has failed;
 func newDoctor(c *common) *cobra.Command {
 	var asJSON bool
 	command := &cobra.Command{
-		Use:   "doctor [CLIENT... | CLIENT=URL...]",
-		Short: "Find out why an editor does not reach a client's server",
-		Long:  doctorLong,
+		Use:               "doctor [CLIENT... | CLIENT=URL...]",
+		Short:             "Find out why an editor does not reach a client's server",
+		Long:              doctorLong,
+		ValidArgsFunction: c.completeClients(anyNumber),
 		RunE: func(command *cobra.Command, args []string) error {
 			return c.doctor(command, args, asJSON)
 		},

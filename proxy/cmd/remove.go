@@ -22,6 +22,7 @@ nothing more to them, but for what is under way.`,
 			}
 			return nil
 		},
+		ValidArgsFunction: c.completeClients(anyNumber),
 		RunE: func(command *cobra.Command, args []string) error {
 			if _, err := c.settle(command); err != nil {
 				return err

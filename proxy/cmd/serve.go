@@ -17,9 +17,10 @@ import (
 
 func newServe(c *common) *cobra.Command {
 	return &cobra.Command{
-		Use:   "serve [CLIENT=URL... | CLIENT...]",
-		Short: "Listen for editors until told to stop; what berth-proxy does without a command",
-		RunE:  c.serve,
+		Use:               "serve [CLIENT=URL... | CLIENT...]",
+		Short:             "Listen for editors until told to stop; what berth-proxy does without a command",
+		ValidArgsFunction: c.completeClients(anyNumber),
+		RunE:              c.serve,
 	}
 }
 

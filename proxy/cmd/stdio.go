@@ -21,11 +21,12 @@ standard error. When standard input ends, calls under way are answered first.`
 
 func newStdio(c *common) *cobra.Command {
 	return &cobra.Command{
-		Use:     "stdio CLIENT=URL | CLIENT",
-		Short:   "Connect one editor over standard input and output",
-		Long:    stdioLong,
-		Example: "  berth-proxy stdio acme=https://acme-123456.europe-west1.run.app",
-		RunE:    c.stdio,
+		Use:               "stdio CLIENT=URL | CLIENT",
+		Short:             "Connect one editor over standard input and output",
+		Long:              stdioLong,
+		Example:           "  berth-proxy stdio acme=https://acme-123456.europe-west1.run.app",
+		ValidArgsFunction: c.completeClients(1),
+		RunE:              c.stdio,
 	}
 }
 
