@@ -29,7 +29,7 @@ var Keys = []setting.Key{
 		}},
 	{Name: "auditLogs", Type: "array",
 		Default:     []any{map[string]any{"service": "secretmanager.googleapis.com", "types": []string{"DATA_READ"}}},
-		Description: "Access to data that Google logs. It replaces what the project has for that service, and goes with the stack; an empty list leaves all as it is.",
+		Description: "Access to data that Google logs; by default, reads of secrets. It replaces what the project has for that service, and goes with the stack; an empty list leaves all as it is.",
 		Fields: []setting.Key{
 			{Name: "service", Type: "string", Description: "An API, like secretmanager.googleapis.com, or allServices."},
 			{Name: "types", Type: "array", Description: "Some of ADMIN_READ, DATA_READ, DATA_WRITE."},
