@@ -39,6 +39,7 @@ type common struct {
 	caFile     string
 	logFormat  string
 	logLevel   string
+	pathSecret bool
 
 	roots *x509.CertPool  // to believe servers from; nil: the system's
 	read  filestate.State // of the file, when it was read
@@ -48,6 +49,7 @@ func (c *common) addTo(flags *pflag.FlagSet) {
 	flags.SortFlags = false
 	flags.IntVar(&c.port, "port", defaultPort, "port to listen on, on 127.0.0.1 and ::1; 0 takes any that is free")
 	flags.StringVar(&c.configFile, configFlag, "", "file of clients and settings (default berth/proxy.yaml in the directory for settings)")
+	flags.BoolVar(&c.pathSecret, "path-secret", false, "put a secret into the proxy's addresses, as on a computer that several people share")
 	c.login.addTo(flags)
 	flags.StringVar(&c.runURL, "run-url", locate.GoogleURL, "Cloud Run API, for clients given by project, region and service")
 	flags.StringVar(&c.caFile, "ca-file", "", "file of certificate authorities to believe beside the system's, in PEM")

@@ -45,8 +45,12 @@ func (c *common) doctor(command *cobra.Command, args []string, asJSON bool) erro
 	if wrong != nil {
 		return wrong
 	}
+	secret, wrong := c.secret()
+	if wrong != nil {
+		return wrong
+	}
 	// What the log would say is in the report.
-	d := doctor.Doctor{Tokens: c.tokens(nil), Targets: targets, Place: place, Port: c.port, RootCAs: c.roots}
+	d := doctor.Doctor{Tokens: c.tokens(nil), Targets: targets, Place: place, Port: c.port, RootCAs: c.roots, Secret: secret}
 	results := d.Run(command.Context())
 	write := writeReport
 	if asJSON {

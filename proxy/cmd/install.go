@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/berth-mcp/berth/proxy/config"
 	"github.com/berth-mcp/berth/proxy/editors"
@@ -33,6 +35,7 @@ an editor takes no URL on this computer, or with --stdio, the entry starts
 type connection struct {
 	*common
 	file               config.File
+	secret             string // of the local path
 	clients            []string
 	every              bool
 	scope, name        string
@@ -96,6 +99,9 @@ func (i *connection) install(command *cobra.Command, args []string) error {
 	if err := errors.Join(problems...); err != nil {
 		return &exitError{exitUsage, err}
 	}
+	if i.secret, err = i.common.secret(); err != nil {
+		return err
+	}
 	if i.list {
 		return i.printList(command.OutOrStdout(), place)
 	}
@@ -154,6 +160,9 @@ func (i *connection) complete(command *cobra.Command, args []string) (editors.Pl
 	}
 	place, err := i.place()
 	problems = append(problems, err)
+	if place.Project != "" && i.pathSecret {
+		problems = append(problems, errors.New("--scope project: the file of a project is for others, too, and the proxy's addresses have your secret in them (path-secret): leave --scope out"))
+	}
 	var chosen []editors.Editor
 	for _, id := range args {
 		e, err := editors.Named(id)
@@ -249,7 +258,7 @@ func (i *connection) starts(e editors.Editor) bool { return i.stdio || !e.TakesU
 func (i *connection) server(command *cobra.Command, e editors.Editor, client string, place editors.Place) editors.Server {
 	server := editors.Server{Name: cmp.Or(i.name, client)}
 	if !i.starts(e) {
-		server.URL = fmt.Sprintf("http://localhost:%d/%s/mcp", i.port, client)
+		server.URL = relay.LocalURL(i.port, i.secret) + "/" + client + "/mcp"
 		return server
 	}
 	program := place.Program
@@ -260,21 +269,29 @@ func (i *connection) server(command *cobra.Command, e editors.Editor, client str
 	return server
 }
 
+// notForStdio are the flags that an editor's own berth-proxy has no use for.
+var notForStdio = []string{"port", "path-secret", "log-format", "log-level"}
+
 // stdioCommand is what an editor runs for a client. It finds what this command found, the
-// same file and the same cloud, without the variables of this terminal.
+// same login and the same cloud, without the variables of this terminal and from any
+// directory.
 func (c *common) stdioCommand(command *cobra.Command, program, client string) []string {
 	words := []string{program, "stdio", client}
-	for _, name := range []string{configFlag, "token-url", "run-url"} {
-		flag := command.Root().PersistentFlags().Lookup(name)
-		if !flag.Changed && os.Getenv(variable(flag)) == "" {
-			continue
+	command.Root().PersistentFlags().VisitAll(func(flag *pflag.Flag) {
+		if slices.Contains(notForStdio, flag.Name) || (!flag.Changed && os.Getenv(variable(flag)) == "") {
+			return
 		}
 		value := flag.Value.String()
-		if absolute, err := filepath.Abs(value); name == configFlag && err == nil {
-			value = absolute // an editor runs it elsewhere
+		if list, ok := flag.Value.(pflag.SliceValue); ok {
+			value = strings.Join(list.GetSlice(), ",")
 		}
-		words = append(words, "--"+name, value)
-	}
+		if flag.Name == configFlag || strings.HasSuffix(flag.Name, "-file") {
+			if absolute, err := filepath.Abs(value); err == nil {
+				value = absolute
+			}
+		}
+		words = append(words, "--"+flag.Name, value)
+	})
 	return words
 }
 

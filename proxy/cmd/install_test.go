@@ -7,13 +7,16 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/berth-mcp/berth/proxy/doctor"
+	"github.com/berth-mcp/berth/proxy/relay"
 )
 
 // newHome is a developer's home with Cursor and Codex in it.
@@ -186,4 +189,49 @@ func TestTheDoctorTellsOfEveryClientAndEndsWithACode(t *testing.T) {
 
 	_, errs = runs(t, exitUsage, "doctor", "initech")
 	assert.Contains(t, errs, "argument 1 is neither CLIENT=URL, nor a client in")
+}
+
+func TestASecretOfThePathIsMadeOnceAndKeptPrivate(t *testing.T) {
+	w := newWorld(t)
+	home := newHome(t)
+	runs(t, exitOK, "add", "acme=http://127.0.0.1:9")
+	cursor, file := filepath.Join(home, ".cursor", "mcp.json"), filepath.Join(filepath.Dir(w.file), "path-secret")
+
+	var together sync.WaitGroup
+	for range 8 {
+		together.Go(func() {
+			var out, errs bytes.Buffer
+			assert.Equal(t, exitOK, Main([]string{"install", "cursor", "--path-secret"}, &out, &errs), errs.String())
+		})
+	}
+	together.Wait()
+	secret := strings.TrimSpace(read(t, file))
+	require.NoError(t, relay.CheckSecret(secret))
+	assert.Contains(t, read(t, cursor), `"url": "http://localhost:3030/`+secret+`/acme/mcp"`)
+	t.Setenv("BERTH_PROXY_PATH_SECRET", "true")
+	said, _ := runs(t, exitOK, "install", "cursor")
+	assert.Equal(t, "Cursor: nothing to change in "+cursor+"\n", said)
+
+	said, _ = runs(t, exitFailed, "doctor", "--json") // as nothing listens there
+	assert.Contains(t, said, "Cursor has it as acme")
+	assert.NotContains(t, said, "without the secret")
+	runs(t, exitOK, "install", "cursor", "--path-secret=false")
+	said, _ = runs(t, exitFailed, "doctor", "--json")
+	assert.Contains(t, said, "but without the secret of the path: run berth-proxy install cursor --client acme")
+	_, errs := runs(t, exitUsage, "install", "cursor", "--scope=project")
+	assert.Contains(t, errs, "the file of a project is for others, too")
+
+	if runtime.GOOS != "windows" { // whose permissions are others
+		info, err := os.Stat(file)
+		require.NoError(t, err)
+		assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+		require.NoError(t, os.Chmod(file, 0o644))
+		_, errs = runs(t, exitFailed, "install", "cursor")
+		assert.Contains(t, errs, "is open to others (mode 0644): run `chmod 600 "+file+"`")
+		require.NoError(t, os.Chmod(file, 0o600))
+	}
+	require.NoError(t, os.WriteFile(file, []byte("too-short\n"), 0o600))
+	_, errs = runs(t, exitFailed, "serve", "--port=0")
+	assert.Contains(t, errs, "the secret in "+file+": use 16 to 128 of")
+	assert.NotContains(t, errs, "too-short")
 }

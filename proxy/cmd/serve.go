@@ -29,6 +29,10 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	secret, err := c.secret()
+	if err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(command.Context())
 	defer stop()
 	log := c.logger(command.ErrOrStderr())
@@ -42,7 +46,7 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 	older := relay.NewSender(tokens, c.roots) // for editors with the older transport; also asks for tokens
 	defer older.Close()
 	proxy, err := relay.New(relay.Options{
-		Port: c.port, Targets: targets, Tokens: tokens, RootCAs: c.roots, SSE: bridge.NewSSE(older, log).Serve, Logger: log,
+		Port: c.port, Secret: secret, Targets: targets, Tokens: tokens, RootCAs: c.roots, SSE: bridge.NewSSE(older, log).Serve, Logger: log,
 	})
 	var taken *relay.PortTakenError
 	switch {
@@ -53,6 +57,7 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 	}
 	r.targets = proxy.SetTargets
 	operate.Register(proxy, older, version())
+	c.showPage(command, proxy, tokens, log)
 	if err := announce(command.OutOrStdout(), proxy.URL(), targets); err != nil {
 		return errors.Join(fmt.Errorf("write to standard output: %w", err), proxy.Close())
 	}

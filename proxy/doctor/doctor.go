@@ -62,6 +62,7 @@ type Doctor struct {
 	Place   editors.Place  // where the editors' configurations are
 	Port    int            // of the proxy that the editors are to lead to
 	RootCAs *x509.CertPool // that servers are believed from; nil: the system's
+	Secret  string         // of the proxy's paths, or ""
 }
 
 // Run makes all checks, those of several clients at once.
@@ -85,10 +86,16 @@ func (d *Doctor) Run(ctx context.Context) []Result {
 	return append(results, d.checkEditors()...)
 }
 
+// A Report is what was found on the way to one client's server.
+type Report struct {
+	Account string // who is signed in; "" if nobody is, or if it is not known
+	Results []Result
+}
+
 // Visit makes the checks of one client's server.
-func (d *Doctor) Visit(ctx context.Context, t relay.Target) []Result {
+func (d *Doctor) Visit(ctx context.Context, t relay.Target) Report {
 	v := d.visit(ctx, t)
-	return append(v.login(), v.results...)
+	return Report{v.token.Email, append(v.login(), v.results...)}
 }
 
 // Worst is the status of a whole report.

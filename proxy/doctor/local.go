@@ -69,8 +69,13 @@ func (d *Doctor) isAbout(i editors.Installed) bool {
 // wrong tells what is wrong with an entry.
 func (d *Doctor) wrong(i editors.Installed) string {
 	if i.Command == "" {
-		if i.Port != d.Port {
+		switch {
+		case i.Port != d.Port:
 			return fmt.Sprintf("but at port %d in place of %d", i.Port, d.Port)
+		case i.Secret != d.Secret && d.Secret == "":
+			return "but with a secret in the path, which the proxy is not told to have (--path-secret)"
+		case i.Secret != d.Secret:
+			return "but without the secret of the path"
 		}
 		return ""
 	}

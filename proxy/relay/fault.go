@@ -83,14 +83,22 @@ func byPlatform(t Target, tok token.Token, status int) *Fault {
 				tok.Account(), t.Name)}
 	case http.StatusForbidden:
 		return &Fault{Code: CodeNoAccess, Status: statusRefused,
-			Message: fmt.Sprintf("%s may not use %s: ask the people who run it to add you to its developers, which takes some minutes to take effect; if that is the wrong account, run `gcloud auth application-default login` with the right one",
-				tok.Account(), t.Name)}
+			Message: fmt.Sprintf("%s may not use %s: %s, which takes some minutes to take effect; if that is the wrong account, run `gcloud auth application-default login` with the right one",
+				tok.Account(), t.Name, t.howToGetAccess())}
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return &Fault{Code: CodeUnavailable, Status: status,
 			Message: fmt.Sprintf("the server of %s cannot answer now (%d %s): try again in a minute", t.Name, status, http.StatusText(status))}
 	}
 	return &Fault{Code: CodeUnavailable, Status: status,
 		Message: fmt.Sprintf("the server of %s failed (%d %s): try again, and tell the people who run it if it stays so", t.Name, status, http.StatusText(status))}
+}
+
+// howToGetAccess names whom to ask, where that is known.
+func (t Target) howToGetAccess() string {
+	if t.AccessHint == "" {
+		return "ask the people who run it to add you to its developers"
+	}
+	return "ask " + t.AccessHint + " for access"
 }
 
 // answer writes the fault in the way that its reader will show to a person.

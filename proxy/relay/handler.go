@@ -16,8 +16,12 @@ func (s *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "only programs on this computer may use berth-proxy, by the name localhost", http.StatusForbidden)
 		return
 	}
-	if s.isLocal(r) {
-		s.local.ServeHTTP(w, r)
+	if !s.holdsSecret(r) {
+		http.Error(w, "this berth-proxy has a secret in its addresses: run berth-proxy install, or see what it printed at its start", http.StatusNotFound)
+		return
+	}
+	if below := s.belowSecret(r); s.isLocal(below) {
+		s.local.ServeHTTP(w, below)
 		return
 	}
 	all := *s.clients.Load()
@@ -42,7 +46,7 @@ func (s *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	status, err := s.forward(w, r, rt)
 	// The query is left out: in it is the name of a session.
-	s.log.Debug("request", "client", rt.backend.Name, "method", r.Method, "path", r.URL.Path, "status", status,
+	s.log.Debug("request", "client", rt.backend.Name, "method", r.Method, "path", strings.TrimPrefix(r.URL.Path, s.prefix), "status", status,
 		"duration", time.Since(start), "error", err)
 	if err != nil {
 		// What the client has so far must not look like the whole.

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,6 +42,8 @@ type Options struct {
 	Port int
 	// Targets that may be reached, from [ParseTargets]; at least one.
 	Targets []Target
+	// Secret, if set, is the first segment of every local path; see [CheckSecret].
+	Secret string
 	// Tokens is where tokens come from. Required.
 	Tokens TokenSource
 	// RootCAs are the certificate authorities that servers are believed from. Nil: the
@@ -66,6 +69,7 @@ type Relay struct {
 	server         *http.Server
 	listeners      []net.Listener
 	port           int
+	prefix         string // of every local path: a slash and the secret, or ""
 
 	stopping context.Context // done when the proxy begins to stop
 	stop     context.CancelFunc
@@ -80,6 +84,13 @@ func New(o Options) (*Relay, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	prefix := ""
+	if o.Secret != "" {
+		if err := CheckSecret(o.Secret); err != nil {
+			return nil, fmt.Errorf("the secret of the local path: %w", err)
+		}
+		prefix = "/" + o.Secret
+	}
 	listeners, port, err := listen(o.Port, o.Logger)
 	if err != nil {
 		return nil, err
@@ -92,6 +103,7 @@ func New(o Options) (*Relay, error) {
 		log:            o.Logger,
 		listeners:      listeners,
 		port:           port,
+		prefix:         prefix,
 	}
 	s.clients.Store(&clients{})
 	s.SetTargets(o.Targets)
@@ -112,7 +124,16 @@ func New(o Options) (*Relay, error) {
 func (s *Relay) Port() int { return s.port }
 
 // URL is the proxy's own address, in the form that goes into an editor's configuration.
-func (s *Relay) URL() string { return fmt.Sprintf("http://localhost:%d", s.port) }
+func (s *Relay) URL() string { return LocalURL(s.port, strings.TrimPrefix(s.prefix, "/")) }
+
+// LocalURL is the address of a proxy with a port and a secret, which may be empty.
+func LocalURL(port int, secret string) string {
+	url := fmt.Sprintf("http://localhost:%d", port)
+	if secret != "" {
+		url += "/" + secret
+	}
+	return url
+}
 
 // Serve answers requests until the context is done, then stops: no new requests; calls
 // under way may end within five seconds, standing streams are cut after one. It returns

@@ -9,7 +9,7 @@ import (
 // A route is where one request goes.
 type route struct {
 	backend *backend
-	prefix  string   // of local paths: "/CLIENT", or "" where the name was left out
+	prefix  string   // of local paths: "/CLIENT", or "" where the name was left out; the secret in front
 	url     *url.URL // at the target
 	local   *url.URL // as the client has it
 	port    int      // of this proxy
@@ -18,16 +18,16 @@ type route struct {
 // routeFor finds the target of a request: /CLIENT/anything, or with one client also
 // /anything.
 func (s *Relay) routeFor(all clients, r *http.Request) (route, bool) {
-	path := r.URL.EscapedPath()
+	path := strings.TrimPrefix(r.URL.EscapedPath(), s.prefix)
 	if !strings.HasPrefix(path, "/") { // OPTIONS *, CONNECT host:port
 		return route{}, false
 	}
 	first, _, _ := strings.Cut(path[1:], "/")
 	if u := all.named(first); u != nil {
-		return s.newRoute(u, "/"+first, r), true
+		return s.newRoute(u, s.prefix+"/"+first, r), true
 	}
 	if len(all) == 1 {
-		return s.newRoute(all[0], "", r), true
+		return s.newRoute(all[0], s.prefix, r), true
 	}
 	return route{}, false
 }
@@ -36,7 +36,7 @@ func (s *Relay) newRoute(up *backend, prefix string, r *http.Request) route {
 	local := *r.URL
 	local.Scheme, local.Host = "http", r.Host
 	u := *up.base
-	// A name needs no escapes, so that it is the same length in both forms of the path.
+	// Names and secrets need no escapes, so that it is the same length in both forms of the path.
 	u.Path = up.base.Path + strings.TrimPrefix(local.Path, prefix)
 	u.RawPath = up.base.Path + strings.TrimPrefix(local.EscapedPath(), prefix)
 	u.RawQuery = local.RawQuery

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/berth-mcp/berth/proxy/address"
@@ -47,6 +48,7 @@ type Sender struct {
 	transport *http.Transport
 
 	firstPause time.Duration // before a request is sent again
+	account    atomic.Value  // string, whose token was sent last
 
 	mu       sync.Mutex
 	sessions map[string]*sessions // of each target that was sent to, by its URL
@@ -191,6 +193,7 @@ func (s *Sender) once(ctx context.Context, o outgoing, tok token.Token) (*http.R
 	}
 	maps.Copy(r.Header, o.header)
 	r.Header.Set(tokenHeader, tok.Bearer())
+	s.account.Store(tok.Email)
 	resp, err := s.transport.RoundTrip(r)
 	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
 		_ = resp.Body.Close() // nobody asked to

@@ -98,3 +98,10 @@ func (s *Relay) Snapshot() []ClientStats {
 	}
 	return all
 }
+
+// Account is the e-mail address of whose token was sent last; "" if none has been yet, or
+// if it had none.
+func (s *Relay) Account() string {
+	account, _ := s.sender.account.Load().(string)
+	return account
+}

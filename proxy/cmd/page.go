@@ -1,0 +1,30 @@
+package cmd
+
+import (
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berth-mcp/berth/proxy/doctor"
+	"github.com/berth-mcp/berth/proxy/page"
+	"github.com/berth-mcp/berth/proxy/relay"
+)
+
+// showPage has the proxy show its page to browsers.
+func (c *common) showPage(command *cobra.Command, proxy *relay.Relay, tokens relay.TokenSource, log *slog.Logger) {
+	place, err := userPlace()
+	if err != nil {
+		log.Debug("the page does not know which editors are here", "error", err)
+	}
+	d := doctor.Doctor{Tokens: tokens, RootCAs: c.roots}
+	page.New(page.Options{
+		URL:      proxy.URL(),
+		Version:  version(),
+		Snapshot: proxy.Snapshot,
+		Account:  proxy.Account,
+		Visit:    d.Visit,
+		System:   place.System,
+		Command:  func(client string) []string { return c.stdioCommand(command, place.Program, client) },
+		Logger:   log,
+	}).Register(proxy.Handle)
+}
