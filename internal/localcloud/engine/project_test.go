@@ -58,16 +58,25 @@ func TestAProjectStackGoesUpChangesAndLeavesNothing(t *testing.T) {
 			{"service": "secretmanager.googleapis.com", "types": []string{"DATA_READ", "DATA_WRITE"}},
 			{"service": "storage.googleapis.com", "types": []string{"DATA_READ"}},
 		},
+		"berth:logBucket": map[string]any{"enabled": true},
 	}
 	t.Run("what is tuned changes in place, and what is added is created", func(t *testing.T) {
 		stack := enginetest.Shared(t, cloud, dir, settings)
 		_, changed := enginetest.Up(t, stack)
 		assert.Equal(t, map[string]int{
 			"update": 2, // the repository's cleanup, the audit of secrets
-			"create": 4, // a grant on the repository, another on the key, the audit of buckets, the API of keys
+			"create": 6, // a grant on the repository, another on the key, the API of keys, the audit of buckets, a log bucket and its sink
 		}, changed)
 		assert.Equal(t, []string{runAgent}, keyUsers(t, cloud))
 		assert.Equal(t, map[string]int{"secretmanager.googleapis.com": 2, "storage.googleapis.com": 1}, audited(t, cloud))
+		enginetest.Settled(t, stack)
+	})
+	t.Run("logs are kept longer in place", func(t *testing.T) {
+		settings["berth:logBucket"] = map[string]any{"enabled": true, "retentionDays": 365}
+		stack := enginetest.Shared(t, cloud, dir, settings)
+		outputs, changed := enginetest.Up(t, stack)
+		assert.Equal(t, map[string]int{"update": 1}, changed)
+		assert.Equal(t, "projects/"+enginetest.Project+"/locations/europe-west1/buckets/berth", outputs["logBucket"].Value)
 		enginetest.Settled(t, stack)
 	})
 	t.Run("another repository replaces it and the grant on it", func(t *testing.T) {
@@ -86,6 +95,8 @@ func TestAProjectStackGoesUpChangesAndLeavesNothing(t *testing.T) {
 		assert.Empty(t, audited(t, cloud))
 	})
 	t.Run("destroy leaves nothing but enabled APIs", func(t *testing.T) {
+		// The name of a log bucket that was deleted is blocked for seven days.
+		settings["berth:logBucket"] = map[string]any{"enabled": true, "name": "berth-again"}
 		stack := enginetest.Shared(t, cloud, dir, settings)
 		enginetest.Up(t, stack)
 		_, err := stack.Destroy(t.Context())
