@@ -90,12 +90,26 @@ func quotaProject(ctx context.Context, s stack, creds *auth.Credentials) []findi
 	if json.Unmarshal(creds.JSON(), &content) != nil || content.Type != credentials.AuthorizedUser {
 		return nil
 	}
+	var findings []finding
 	project, err := creds.QuotaProjectID(ctx)
 	if err != nil || project == "" {
-		return []finding{doubt("quota", "the login names no quota project, which APIs for groups, budgets and organisation policies ask for").
-			by("gcloud auth application-default set-quota-project " + s.project())}
+		findings = append(findings, doubt("quota", "the login names no quota project, which APIs for groups, budgets and organisation policies ask for").
+			by("gcloud auth application-default set-quota-project "+s.project()))
+	} else {
+		findings = append(findings, fine("quota", "calls of this login count against project %s", project))
 	}
-	return []finding{fine("quota", "calls of this login count against project %s", project)}
+	if (s.has("berth:group") || s.has("berth:budget")) && !s.countsCalls() {
+		findings = append(findings, fault("quota", "with a person's login, groups and budgets are refused unless the provider names the project that its calls count against").
+			by("pulumi config set gcp:userProjectOverride true"+s.option(), "pulumi config set gcp:billingProject "+s.project()+s.option()))
+	}
+	return findings
+}
+
+// countsCalls says whether the provider is told which project its calls count against:
+// it does not go by the login's.
+func (s stack) countsCalls() bool {
+	override := fmt.Sprint(s.settings["gcp:userProjectOverride"]) == "true" || os.Getenv("USER_PROJECT_OVERRIDE") == "true"
+	return override && (s.text("gcp:billingProject") != "" || os.Getenv("GOOGLE_BILLING_PROJECT") != "")
 }
 
 // explain says why there is no token, without what was sent or answered.
@@ -113,7 +127,7 @@ func explain(err error) string {
 			return "it has expired or was revoked (" + answer.Code + ")"
 		}
 		if refused.Response != nil {
-			return fmt.Sprintf("the token endpoint answered %d %s", refused.Response.StatusCode, answer.Code)
+			return strings.TrimSpace(fmt.Sprintf("the token endpoint answered %d %s", refused.Response.StatusCode, answer.Code))
 		}
 		return "the token endpoint gave no answer that can be read"
 	case errors.As(err, &failed):

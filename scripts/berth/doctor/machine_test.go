@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"cloud.google.com/go/auth"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -168,50 +167,6 @@ config:
 	write(t, filepath.Join(root, "Pulumi.bad.yaml"), "config: [")
 	_, err = readStack("bad")
 	require.ErrorContains(t, err, "not YAML")
-}
-
-func TestAnEncryptedCredentialIsNotLookedAtAndThatIsSaid(t *testing.T) {
-	machine(t)
-	_, found := signIn(t.Context(), stack{name: "acme", settings: map[string]any{
-		"gcp:accessToken": map[string]any{"secure": "v1:abc"},
-	}})
-	f := about(t, found, "login")
-	assert.Equal(t, warning, f.Status)
-	assert.Equal(t, []string{"export GOOGLE_OAUTH_ACCESS_TOKEN=$(pulumi config get gcp:accessToken --stack acme)"}, f.Mend)
-}
-
-func TestALoginThatIsMissingOrBrokenIsSaid(t *testing.T) {
-	home := machine(t)
-	file := filepath.Join(home, "gcloud", "application_default_credentials.json")
-	for name, content := range map[string]string{"missing": "", "not JSON": "{", "of no kind": `{"type":"nonsense"}`} {
-		t.Run(name, func(t *testing.T) {
-			if content != "" {
-				t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", file)
-				write(t, file, content)
-			}
-			l, found := signIn(t.Context(), stack{})
-			assert.Nil(t, l)
-			f := found[len(found)-1]
-			assert.Equal(t, wrong, f.Status)
-			assert.Equal(t, []string{logIn}, f.Mend)
-		})
-	}
-}
-
-// nobody is a login that is never used.
-var nobody = auth.NewCredentials(&auth.CredentialsOptions{TokenProvider: unused{}})
-
-type unused struct{ auth.TokenProvider }
-
-func TestATokenGoesInTheClearToThisMachineAlone(t *testing.T) {
-	for endpoint, good := range map[string]bool{
-		"https://run.example.com/v2/": true, "http://127.0.0.1:80/": true, "http://localhost/": true, "http://[::1]:80/": true,
-		"http://run.example.com/": false, "http://10.0.0.1/": false, "ftp://127.0.0.1/": false, "run": false, "http://127.0.0.1.example.com/": false,
-	} {
-		assert.Equal(t, good, safe(endpoint) == nil, endpoint)
-	}
-	_, err := newGoogle(t.Context(), stack{settings: map[string]any{"gcp:iamCustomEndpoint": "http://attacker.example/"}}, &login{credentials: nobody})
-	require.ErrorContains(t, err, "gcp:iamCustomEndpoint")
 }
 
 func TestAReportIsForAPersonOrAScript(t *testing.T) {
