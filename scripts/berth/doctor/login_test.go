@@ -64,10 +64,10 @@ func TestALoginTellsWhoseItIs(t *testing.T) {
 		member string
 		source string
 	}{
-		"a person's":                        {`{"type":"authorized_user"}`, person, "user:ada@example.com", "gcloud auth application-default login"},
-		"a person's without an address":     {`{"type":"authorized_user"}`, &auth.Token{}, "", "gcloud auth application-default login"},
-		"a service account's key":           {`{"type":"service_account","client_email":"ci@p.iam.gserviceaccount.com"}`, &auth.Token{}, "serviceAccount:ci@p.iam.gserviceaccount.com", "key"},
-		"another cloud's workload":          {`{"type":"external_account"}`, &auth.Token{}, "", "external_account"},
+		"a person's":                       {`{"type":"authorized_user"}`, person, "user:ada@example.com", "gcloud auth application-default login"},
+		"a person's without an address":    {`{"type":"authorized_user"}`, &auth.Token{}, "", "gcloud auth application-default login"},
+		"a service account's key":          {`{"type":"service_account","client_email":"ci@p.iam.gserviceaccount.com"}`, &auth.Token{}, "serviceAccount:ci@p.iam.gserviceaccount.com", "key"},
+		"another cloud's workload":         {`{"type":"external_account"}`, &auth.Token{}, "", "external_account"},
 		"the machine's, which has no file": {``, &auth.Token{}, "", "virtual machine"},
 	} {
 		t.Run(name, func(t *testing.T) {
