@@ -112,6 +112,7 @@ func newRoot(c *common) *cobra.Command {
 		newInstall(c),
 		newUninstall(c),
 		newDoctor(c),
+		newService(c),
 	)
 	return command
 }

@@ -7,14 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/berth-mcp/berth/proxy/config"
 	"github.com/berth-mcp/berth/proxy/editors"
@@ -276,23 +273,7 @@ var notForStdio = []string{"port", "path-secret", "log-format", "log-level"}
 // same login and the same cloud, without the variables of this terminal and from any
 // directory.
 func (c *common) stdioCommand(command *cobra.Command, program, client string) []string {
-	words := []string{program, "stdio", client}
-	command.Root().PersistentFlags().VisitAll(func(flag *pflag.Flag) {
-		if slices.Contains(notForStdio, flag.Name) || (!flag.Changed && os.Getenv(variable(flag)) == "") {
-			return
-		}
-		value := flag.Value.String()
-		if list, ok := flag.Value.(pflag.SliceValue); ok {
-			value = strings.Join(list.GetSlice(), ",")
-		}
-		if flag.Name == configFlag || strings.HasSuffix(flag.Name, "-file") {
-			if absolute, err := filepath.Abs(value); err == nil {
-				value = absolute
-			}
-		}
-		words = append(words, "--"+flag.Name, value)
-	})
-	return words
+	return append([]string{program, "stdio", client}, given(command, notForStdio...)...)
 }
 
 func printLink(out io.Writer, e editors.Editor, server editors.Server) error {

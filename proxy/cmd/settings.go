@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -69,3 +70,30 @@ func (c *common) findFile(flags *pflag.FlagSet) (err error) {
 func variable(flag *pflag.Flag) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
 }
+
+// given are the shared flags with what the command line and the environment say of them, for
+// a program that is started elsewhere and without these. Those in the file it finds there.
+func given(command *cobra.Command, leaveOut ...string) []string {
+	var words []string
+	command.Root().PersistentFlags().VisitAll(func(flag *pflag.Flag) {
+		if !flag.Changed && os.Getenv(variable(flag)) == "" || slices.Contains(leaveOut, flag.Name) {
+			return
+		}
+		value := flag.Value.String()
+		if list, isList := flag.Value.(pflag.SliceValue); isList {
+			value = strings.Join(list.GetSlice(), ",")
+		}
+		if absolute, err := filepath.Abs(value); err == nil && slices.Contains(fileFlags, flag.Name) {
+			value = absolute
+		}
+		if flag.NoOptDefVal != "" { // a word of its own would not be its value
+			words = append(words, "--"+flag.Name+"="+value)
+			return
+		}
+		words = append(words, "--"+flag.Name, value)
+	})
+	return words
+}
+
+// fileFlags are those whose values are files.
+var fileFlags = []string{configFlag, "token-file", "ca-file"}
