@@ -11,17 +11,23 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/berth-mcp/berth/server/cloudlog"
 	"github.com/berth-mcp/berth/server/endpoint"
 	"github.com/berth-mcp/berth/server/guard"
 	"github.com/berth-mcp/berth/server/identity"
 	"github.com/berth-mcp/berth/server/portal"
+	"github.com/berth-mcp/berth/server/telemetry"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	_ "golang.org/x/crypto/x509roots/fallback" // the image has no certificates of its own
 )
 
 const version = "0.1.0"
+
+// flushTimeout is how long is waited for the last telemetry to be sent: what is left
+// of the 10 s that Cloud Run gives, behind [drainTimeout].
+const flushTimeout = time.Second
 
 func main() {
 	// Cloud Run sends SIGTERM; Ctrl-C on one's own machine sends SIGINT. A
@@ -46,16 +52,26 @@ func run(ctx context.Context, getenv func(string) string, logger *slog.Logger) e
 	if err != nil {
 		return fmt.Errorf("cannot start: %w", err)
 	}
-	handler, err := newHandler(ctx, cfg, logger, p)
+	sent, err := telemetry.Start(ctx, telemetry.Options{Getenv: getenv, Client: cfg.client, Version: version})
 	if err != nil {
 		return fmt.Errorf("cannot start: %w", err)
 	}
-	return serve(ctx, cfg, handler, logger)
+	handler, err := newHandler(ctx, cfg, logger, p, sent)
+	if err != nil {
+		return fmt.Errorf("cannot start: %w", err)
+	}
+	err = serve(ctx, cfg, handler, logger)
+	flush, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	if err := sent.Shutdown(flush); err != nil {
+		logger.Warn("some telemetry was not sent", "error", err.Error())
+	}
+	return err
 }
 
 // newHandler puts a portal behind the endpoint. Until ctx ends, it tells those who
 // subscribed what changes.
-func newHandler(ctx context.Context, cfg config, logger *slog.Logger, p *portal.Portal) (*endpoint.Handler, error) {
+func newHandler(ctx context.Context, cfg config, logger *slog.Logger, p *portal.Portal, sent *telemetry.Telemetry) (*endpoint.Handler, error) {
 	handler, err := endpoint.New(endpoint.Options{
 		Implementation: &mcp.Implementation{
 			Name: "berth-portal", Title: p.Title() + " portal", Version: version,
@@ -78,6 +94,7 @@ func newHandler(ctx context.Context, cfg config, logger *slog.Logger, p *portal.
 		Client:           cfg.client,
 		Access:           cfg.settings.Access,
 		Limits:           cfg.settings.Limits,
+		Telemetry:        sent,
 		Logger:           logger,
 		LoopbackHostOnly: cfg.mode == identity.ModeDev && cfg.loopback(),
 	})

@@ -8,6 +8,8 @@ import (
 	"context"
 	"io"
 	"log/slog"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // New returns a logger that writes one JSON object per line to w, for records
@@ -63,7 +65,15 @@ type handler struct {
 }
 
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
-	if id := TraceID(ctx); id != "" {
+	id := TraceID(ctx)
+	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+		id = span.TraceID().String()
+		r = r.Clone()
+		r.AddAttrs(
+			slog.String("logging.googleapis.com/spanId", span.SpanID().String()),
+			slog.Bool("logging.googleapis.com/trace_sampled", span.IsSampled()))
+	}
+	if id != "" {
 		if h.project != "" {
 			id = "projects/" + h.project + "/traces/" + id
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/berth-mcp/berth/server/cloudlog"
 	"github.com/berth-mcp/berth/server/guard"
 	"github.com/berth-mcp/berth/server/identity"
+	"github.com/berth-mcp/berth/server/telemetry"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -41,6 +42,8 @@ type Options struct {
 	Limits guard.Limits
 	// Ready says why the server cannot do its work, if it cannot. Optional.
 	Ready func(context.Context) error
+	// Telemetry takes traces and metrics of the calls. Optional.
+	Telemetry *telemetry.Telemetry
 	// Logger takes the records of calls and refusals.
 	Logger *slog.Logger
 	// LoopbackHostOnly refuses requests whose Host is not this machine, which
@@ -85,7 +88,7 @@ func New(o Options) (*Handler, error) {
 			mux.Handle(path, v.MetadataHandler(o.Implementation.Title))
 		}
 	}
-	h.Handler = cloudlog.WithTrace(mux)
+	h.Handler = cloudlog.WithTrace(o.Telemetry.HTTP(mux))
 	return h, nil
 }
 
@@ -120,9 +123,11 @@ func newServer(o Options, stopping context.Context) (*mcp.Server, error) {
 		options.UnsubscribeHandler = func(context.Context, *mcp.UnsubscribeRequest) error { return nil }
 	}
 	server := mcp.NewServer(o.Implementation, options)
-	g := guard.New(server, guard.Options{Client: o.Client, Access: o.Access, Limits: o.Limits, Logger: o.Logger})
+	g := guard.New(server, guard.Options{
+		Client: o.Client, Access: o.Access, Limits: o.Limits, Logger: o.Logger, Observe: o.Telemetry.Observe,
+	})
 	o.Register(g)
-	server.AddReceivingMiddleware(honestCapabilities, endListening(stopping))
+	server.AddReceivingMiddleware(o.Telemetry.Middleware, honestCapabilities, endListening(stopping))
 	return server, g.Check()
 }
 

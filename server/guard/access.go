@@ -92,6 +92,9 @@ func (g *Guard) authorize(next mcp.MethodHandler) mcp.MethodHandler {
 		role := g.access.role(caller)
 		if record := recordFrom(ctx); record != nil {
 			record.Role = role
+			if _, known := g.tools[toolName(req)]; known && method == methodCallTool {
+				record.Tool = toolName(req)
+			}
 		}
 		if role == None {
 			return refuse(ctx, method, CodeForbidden, 0, caller.Email+" has no role on this server: ask its operator for one")

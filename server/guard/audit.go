@@ -26,6 +26,9 @@ type Record struct {
 	// Kind is "tool call", "resource read" or "prompt get"; Name is the tool's
 	// or the prompt's name, or the resource's URI.
 	Kind, Name string
+	// Method is the protocol's, and Tool the name of a tool that there is, or empty:
+	// unlike Name, there are only so many of both.
+	Method, Tool string
 	// Arguments are those of the call, without secrets and cut; see [Redact].
 	Arguments any
 	// Caller is for whom the call was made, and Via through whose door.
@@ -54,6 +57,7 @@ func audit(o Options) mcp.Middleware {
 			if record == nil {
 				return next(ctx, method, req)
 			}
+			record.Method = method
 			caller, _ := identity.FromContext(ctx)
 			record.Caller, record.Via = caller.Email, caller.Via
 
