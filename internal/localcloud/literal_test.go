@@ -14,7 +14,8 @@ import (
 )
 
 // The program that operators run is a binary that the command starts, by
-// Pulumi.yaml with its "main: infra": here it is just that.
+// Pulumi.yaml with its "main: infra": here it is just that. It is the same for a client
+// and for what a project's clients share.
 func TestALiteralPulumiUpRunsTheCompiledProgram(t *testing.T) {
 	cloud, dir := enginetest.StartCloud(t), t.TempDir()
 
@@ -31,9 +32,13 @@ func TestALiteralPulumiUpRunsTheCompiledProgram(t *testing.T) {
 	project, err := os.ReadFile(filepath.Join(enginetest.Root, "Pulumi.yaml"))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(clone, "Pulumi.yaml"), project, 0o644))
-	stack, err := yaml.Marshal(map[string]any{"config": engine.Config(cloud, enginetest.Config(cloud, nil))})
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(clone, "Pulumi.acme.yaml"), stack, 0o600))
+	stack := func(name string, config map[string]any) {
+		content, err := yaml.Marshal(map[string]any{"config": engine.Config(cloud, config)})
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(clone, "Pulumi."+name+".yaml"), content, 0o600))
+	}
+	stack("acme", enginetest.Config(cloud, nil))
+	stack("shared", map[string]any{"berth:kind": "project", "gcp:project": enginetest.Project, "gcp:region": "europe-west1"})
 
 	env := []string{"PULUMI_DEBUG_LANGUAGES=" + languages}
 	for name, value := range engine.Env(cloud, filepath.Join(dir, "pulumi")) {
@@ -52,6 +57,14 @@ func TestALiteralPulumiUpRunsTheCompiledProgram(t *testing.T) {
 	assert.Equal(t, filepath.Join(clone, "infra"), host.pwd, "main: infra")
 	assert.Contains(t, pulumi("stack", "output", "connect"), "berth-proxy acme=http://127.0.0.1:")
 	assert.Contains(t, pulumi("up", "--yes", "--expect-no-changes"), "unchanged")
-	pulumi("destroy", "--yes")
+
+	pulumi("stack", "init", "shared")
+	assert.Contains(t, pulumi("up", "--yes", "--skip-preview"), "created")
+	assert.Contains(t, pulumi("stack", "output", "repository"), enginetest.Project+"/berth")
+	assert.Contains(t, pulumi("up", "--yes", "--expect-no-changes"), "unchanged")
+	assert.Contains(t, pulumi("up", "--yes", "--expect-no-changes", "--stack", "acme"), "unchanged", "neither minds the other")
+
+	pulumi("destroy", "--yes", "--stack", "shared")
+	pulumi("destroy", "--yes", "--stack", "acme")
 	assert.Empty(t, cloud.Inventory())
 }
