@@ -15,6 +15,7 @@ require (
 	cloud.google.com/go/run v1.21.0
 	cloud.google.com/go/secretmanager v1.20.0
 	cloud.google.com/go/serviceusage v1.10.0
+	cloud.google.com/go/storage v1.65.0
 	connectrpc.com/vanguard v0.4.0
 	github.com/agext/levenshtein v1.2.3
 	github.com/cenkalti/backoff/v5 v5.0.3
@@ -69,7 +70,6 @@ require (
 	cloud.google.com/go/auth/oauth2adapt v0.2.8 // indirect
 	cloud.google.com/go/monitoring v1.29.0 // indirect
 	cloud.google.com/go/pubsub/v2 v2.6.2 // indirect
-	cloud.google.com/go/storage v1.65.0 // indirect
 	connectrpc.com/connect v1.20.0 // indirect
 	github.com/Azure/go-ansiterm v0.0.0-20250102033503-faa5f7b0171c // indirect
 	github.com/BurntSushi/toml v1.6.0 // indirect

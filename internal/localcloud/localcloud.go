@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -49,6 +50,11 @@ type Options struct {
 	// InstanceEnv are variables of every instance, below those that a service
 	// sets itself: what keeps a program on loopback, if it can be told.
 	InstanceEnv map[string]string
+	// StorageVar names the variable in which every instance is told the
+	// endpoint of Cloud Storage, [Cloud.StorageURL]. Google's clients have no
+	// variable of their own for it that leaves authentication on:
+	// STORAGE_EMULATOR_HOST turns it off. Empty tells nobody.
+	StorageVar string
 	// TokenLifetime of ID and access tokens. Zero means an hour, as Google's.
 	TokenLifetime time.Duration
 	// IdleTimeout after which an instance without requests is stopped. Zero
@@ -68,8 +74,8 @@ type Cloud struct {
 	nonce     string
 	token     string // the operator's access token
 
-	apiURL, accountsURL, registryHost string
-	closers                           []func(context.Context) error // in the order of starting
+	apiURL, accountsURL, storageURL, registryHost string
+	closers                                       []func(context.Context) error // in the order of starting
 }
 
 // Customer is the Cloud Identity customer that the operator administers.
@@ -123,6 +129,11 @@ func (c *Cloud) startPlatform() error {
 	if err != nil {
 		return err
 	}
+	storageListener, err := c.listen()
+	if err != nil {
+		return err
+	}
+	c.storageURL = "http://" + storageListener.Addr().String() + "/storage/v1/"
 	c.apiURL = "http://" + apiListener.Addr().String()
 	c.registryHost = registryListener.Addr().String()
 	dir, err := c.imageDir()
@@ -145,7 +156,7 @@ func (c *Cloud) startPlatform() error {
 		Images:      images,
 		Secret:      func(account, version string) ([]byte, error) { return c.apis.AccessSecret(account, version) },
 		Projects:    c.options.Projects,
-		Env:         c.options.InstanceEnv,
+		Env:         c.instanceEnv(),
 		IdleTimeout: c.options.IdleTimeout,
 		Logger:      c.options.Logger,
 	})
@@ -175,7 +186,21 @@ func (c *Cloud) startPlatform() error {
 	c.closers = append(c.closers, c.apis.Close)
 	c.serve(apiListener, c.apis.Handler())
 	c.serve(registryListener, c.apis.Registry())
+	c.serve(storageListener, c.apis.Storage())
 	return nil
+}
+
+// instanceEnv adds where Cloud Storage is.
+func (c *Cloud) instanceEnv() map[string]string {
+	env := maps.Clone(c.options.InstanceEnv)
+	if c.options.StorageVar == "" {
+		return env
+	}
+	if env == nil {
+		env = map[string]string{}
+	}
+	env[c.options.StorageVar] = c.storageURL
+	return env
 }
 
 func (c *Cloud) imageDir() (string, error) {
@@ -246,6 +271,10 @@ func (c *Cloud) TokenURL() string { return c.accountsURL + "/token" }
 
 // RegistryHost is the HOST:PORT of the OCI registry.
 func (c *Cloud) RegistryHost() string { return c.registryHost }
+
+// StorageURL is the endpoint of Cloud Storage, http://HOST:PORT/storage/v1/, as
+// Google's clients take it.
+func (c *Cloud) StorageURL() string { return c.storageURL }
 
 // ProviderPort is where the resource provider listens for the Pulumi engine.
 func (c *Cloud) ProviderPort() int { return c.provider.Port() }

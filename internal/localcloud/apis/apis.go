@@ -97,6 +97,7 @@ type APIs struct {
 	repositories *repositories
 	services     *services
 	secrets      *secrets
+	storage      *storage
 	management   *management
 }
 
@@ -138,6 +139,10 @@ func New(o Options) (*APIs, error) {
 		authenticate: o.Authenticate, owners: lowerAll(o.Owners), projects: projects,
 		usage: usage, accounts: accounts, policies: policies, logger: o.Logger,
 	}
+	storage, err := newStorage(access, projects, policies, clock)
+	if err != nil {
+		return nil, err
+	}
 	registry := &registry{
 		host: o.RegistryHost, access: access, projects: projects, usage: usage,
 		repositories: repositories, policies: policies,
@@ -168,7 +173,7 @@ func New(o Options) (*APIs, error) {
 	}
 	return &APIs{
 		handler: handler, registry: registry, tasks: tasks, usage: usage,
-		accounts: accounts, repositories: repositories, services: services, secrets: secrets,
+		accounts: accounts, repositories: repositories, services: services, secrets: secrets, storage: storage,
 		management: management,
 	}, nil
 }
@@ -210,6 +215,10 @@ func (a *APIs) Registry() http.Handler { return a.registry }
 // invokerRoles let their members call a service.
 var invokerRoles = []string{"roles/run.invoker", "roles/run.servicesInvoker"}
 
+// Storage serves Cloud Storage. It needs an address of its own: what its paths
+// begin with may be the name of a bucket.
+func (a *APIs) Storage() http.Handler { return a.storage }
+
 // Invokers are the members of roles/run.invoker on the service
 // projects/P/locations/L/services/S now, and those who hold it on the project.
 // Grants under a condition do not count: the local cloud evaluates none.
@@ -231,7 +240,7 @@ func (a *APIs) EnabledServices(project string) []string { return a.usage.enabled
 // and their versions, and what was made by the APIs that administer a project.
 func (a *APIs) Inventory() []string {
 	return slices.Sorted(slices.Values(slices.Concat(
-		a.services.inventory(), a.accounts.inventory(), a.repositories.inventory(), a.secrets.inventory(),
+		a.services.inventory(), a.accounts.inventory(), a.repositories.inventory(), a.secrets.inventory(), a.storage.inventory(),
 		a.management.inventory(),
 	)))
 }

@@ -9,7 +9,7 @@ import (
 
 func TestEveryRoleThatCanBeGrantedHoldsSomething(t *testing.T) {
 	for resource, grantable := range map[string][]string{
-		"a service": serviceRoles, "an account": accountRoles, "a repository": repositoryRoles, "a secret": secretRoles, "a key": keyRoles,
+		"a service": serviceRoles, "an account": accountRoles, "a repository": repositoryRoles, "a secret": secretRoles, "a bucket": bucketRoles, "a key": keyRoles,
 	} {
 		for _, role := range grantable {
 			assert.NotEmpty(t, roles[role], "%s on %s", role, resource)

@@ -53,16 +53,18 @@ type cloud struct {
 	directory *directory
 	url       string // of the APIs
 	registry  string // HOST:PORT
+	storage   string // the endpoint
 }
 
 func newCloud(t *testing.T, changes ...func(*apis.Options)) *cloud {
 	t.Helper()
-	apiListener, registryListener := listen(t), listen(t)
+	apiListener, registryListener, storageListener := listen(t), listen(t), listen(t)
 	c := &cloud{
 		platform:  &platform{},
 		directory: &directory{known: map[string]bool{"group:devs@example.com": true, "user:" + owner: true, "user:" + stranger: true}},
 		url:       "http://" + apiListener.Addr().String(),
 		registry:  registryListener.Addr().String(),
+		storage:   "http://" + storageListener.Addr().String() + "/storage/v1/",
 	}
 	options := apis.Options{
 		Platform:        c.platform,
@@ -89,6 +91,7 @@ func newCloud(t *testing.T, changes ...func(*apis.Options)) *cloud {
 	require.NoError(t, err)
 	serve(t, apiListener, c.apis.Handler())
 	serve(t, registryListener, c.apis.Registry())
+	serve(t, storageListener, c.apis.Storage())
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), deadline)
 		defer cancel()
@@ -305,7 +308,7 @@ func (d *directory) RemoveServiceAccount(email string) error {
 
 // allows knows devs@example.com as the group of Sam alone.
 func (d *directory) allows(members []string, email string) bool {
-	return slices.Contains(members, "user:"+email) || slices.Contains(members, "serviceAccount:"+email) ||
+	return slices.Contains(members, "allUsers") || slices.Contains(members, "user:"+email) || slices.Contains(members, "serviceAccount:"+email) ||
 		email == stranger && slices.Contains(members, "group:devs@example.com")
 }
 

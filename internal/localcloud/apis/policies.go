@@ -75,7 +75,7 @@ func (p *policies) set(resource string, req *iampb.SetIamPolicyRequest, roles []
 	if wanted == nil {
 		return nil, status.Error(codes.InvalidArgument, "The policy is missing: set policy, empty to remove every binding.")
 	}
-	if err := p.check(wanted, roles); err != nil {
+	if err := p.check(resource, wanted, roles); err != nil {
 		return nil, err
 	}
 	next := &iampb.Policy{Version: 1, Bindings: normalized(wanted.GetBindings()), Etag: newEtagBytes()}
@@ -140,7 +140,7 @@ func (p *policies) members(resource, role string) []string {
 func (p *policies) permits(email, permission, resource string) bool {
 	for name := resource; ; name = path.Dir(name) {
 		for _, b := range p.current(name).GetBindings() {
-			if !conditional(b) && roleHolds(b.GetRole(), permission) && p.allows(b.GetMembers(), email) {
+			if !conditional(b) && roleHolds(b.GetRole(), permission) && p.covers(b.GetMembers(), email) {
 				return true
 			}
 		}
@@ -150,9 +150,24 @@ func (p *policies) permits(email, permission, resource string) bool {
 	}
 }
 
+// projectKinds are the members that stand for whoever has a basic role on a
+// project. Only buckets have them.
+var projectKinds = map[string]string{
+	"projectOwner": "roles/owner", "projectEditor": "roles/editor", "projectViewer": "roles/viewer",
+}
+
+// covers tells whether email is among the members of a binding.
+func (p *policies) covers(members []string, email string) bool {
+	return p.allows(members, email) || slices.ContainsFunc(members, func(member string) bool {
+		kind, project, _ := strings.Cut(member, ":")
+		role, ok := projectKinds[kind]
+		return ok && p.allows(p.members("projects/"+project, role), email)
+	})
+}
+
 func conditional(b *iampb.Binding) bool { return b.GetCondition() != nil }
 
-func (p *policies) check(policy *iampb.Policy, roles []string) error {
+func (p *policies) check(resource string, policy *iampb.Policy, roles []string) error {
 	v := violations{request: "SetIamPolicyRequest"}
 	for i, b := range policy.GetBindings() {
 		field := fmt.Sprintf("policy.bindings[%d]", i)
@@ -163,6 +178,10 @@ func (p *policies) check(policy *iampb.Policy, roles []string) error {
 			v.add(field+".condition", "A policy with conditions must have version %d, not %d", conditionVersion, policy.GetVersion())
 		}
 		for j, member := range b.GetMembers() {
+			kind, _, _ := strings.Cut(member, ":")
+			if projectKinds[kind] != "" && strings.HasPrefix(resource, bucketsName) {
+				continue
+			}
 			if problem := p.memberProblem(member); problem != "" {
 				v.add(fmt.Sprintf("%s.members[%d]", field, j), "%s", problem)
 			}

@@ -53,6 +53,24 @@ var roles = map[string][]string{
 		"artifactregistry.repositories.list", "artifactregistry.repositories.uploadArtifacts",
 	},
 
+	"roles/storage.admin": {"storage.*"},
+	"roles/storage.legacyBucketOwner": {
+		"storage.buckets.get", "storage.buckets.getIamPolicy", "storage.buckets.setIamPolicy", "storage.buckets.update",
+		"storage.objects.create", "storage.objects.delete", "storage.objects.list",
+	},
+	"roles/storage.legacyBucketReader": {"storage.buckets.get", "storage.objects.list"},
+	"roles/storage.legacyBucketWriter": {
+		"storage.buckets.get", "storage.objects.create", "storage.objects.delete", "storage.objects.list",
+	},
+	"roles/storage.legacyObjectOwner":  {"storage.objects.get", "storage.objects.update"},
+	"roles/storage.legacyObjectReader": {"storage.objects.get"},
+	"roles/storage.objectAdmin":        {"storage.objects.*"},
+	"roles/storage.objectCreator":      {"storage.objects.create"},
+	"roles/storage.objectUser": {
+		"storage.objects.create", "storage.objects.delete", "storage.objects.get", "storage.objects.list", "storage.objects.update",
+	},
+	"roles/storage.objectViewer": {"storage.objects.get", "storage.objects.list"},
+
 	"roles/secretmanager.admin":              {"secretmanager.*"},
 	"roles/secretmanager.secretAccessor":     {accessVersion},
 	"roles/secretmanager.secretVersionAdder": {"secretmanager.versions.add"},

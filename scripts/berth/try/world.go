@@ -113,6 +113,7 @@ func (w *world) start(ctx context.Context, command auto.PulumiCommand) error {
 		Operator: operator,
 		// The server listens everywhere unless it is told; here only loopback.
 		InstanceEnv: map[string]string{"BERTH_LISTEN": "127.0.0.1"},
+		StorageVar:  "BERTH_STORAGE_ENDPOINT",
 	})
 	if err != nil {
 		return err

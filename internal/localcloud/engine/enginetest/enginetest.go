@@ -95,6 +95,7 @@ func StartCloud(t *testing.T) *localcloud.Cloud {
 		BillingAccount: BillingAccount,
 		// The server listens everywhere unless it is told.
 		InstanceEnv: map[string]string{"BERTH_LISTEN": "127.0.0.1"},
+		StorageVar:  "BERTH_STORAGE_ENDPOINT",
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, cloud.Close()) })
