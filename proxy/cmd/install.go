@@ -50,7 +50,8 @@ func newInstall(c *common) *cobra.Command {
 		Example: `  berth-proxy install cursor vscode
   berth-proxy install --all --client acme --dry-run
   berth-proxy install --list`,
-		RunE: i.install,
+		RunE:              i.install,
+		ValidArgsFunction: completeEditors,
 	}
 	i.addTo(command)
 	flags := command.Flags()
@@ -72,7 +73,8 @@ func newUninstall(c *common) *cobra.Command {
 each CLIENT, or all of them.`,
 		Example: `  berth-proxy uninstall cursor --client acme
   berth-proxy uninstall --all`,
-		RunE: u.uninstall,
+		RunE:              u.uninstall,
+		ValidArgsFunction: completeEditors,
 	}
 	u.addTo(command)
 	return command
@@ -85,6 +87,25 @@ func (i *connection) addTo(command *cobra.Command) {
 	flags.BoolVar(&i.every, "all", false, "all editors that are found on this computer")
 	flags.StringVar(&i.scope, "scope", "user", "user: for all of your projects; project: for the one in this directory")
 	flags.BoolVar(&i.dryRun, "dry-run", false, "change nothing; print what would change")
+	for flag, complete := range map[string]cobra.CompletionFunc{
+		"client": i.completeClients(anyNumber),
+		"scope":  cobra.FixedCompletions([]cobra.Completion{"user", "project"}, cobra.ShellCompDirectiveNoFileComp),
+	} {
+		if err := command.RegisterFlagCompletionFunc(flag, complete); err != nil {
+			panic(err) // there is no such flag: a mistake in this table
+		}
+	}
+}
+
+// completeEditors has shells offer the editors that are not named yet.
+func completeEditors(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var ids []cobra.Completion
+	for _, e := range editors.All() {
+		if !slices.Contains(args, e.ID) {
+			ids = append(ids, e.ID)
+		}
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
 }
 
 func (i *connection) install(command *cobra.Command, args []string) error {

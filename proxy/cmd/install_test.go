@@ -235,3 +235,22 @@ func TestASecretOfThePathIsMadeOnceAndKeptPrivate(t *testing.T) {
 	assert.Contains(t, errs, "the secret in "+file+": use 16 to 128 of")
 	assert.NotContains(t, errs, "too-short")
 }
+
+func TestShellsAreOfferedEditorsAndClients(t *testing.T) {
+	newWorld(t)
+	newHome(t)
+	runs(t, exitOK, "add", "acme=http://127.0.0.1:9")
+	for _, test := range []struct {
+		typed []string
+		want  []string
+	}{
+		{[]string{"install", "zed", "c"}, []string{"claude-code", "claude-desktop", "cline", "codex", "cursor"}},
+		{[]string{"uninstall", "--scope", ""}, []string{"user", "project"}},
+		{[]string{"install", "zed", "--client", ""}, []string{"acme"}},
+	} {
+		said, _ := runs(t, exitOK, append([]string{"__complete"}, test.typed...)...)
+		offered := strings.Split(strings.TrimSpace(said), "\n")
+		assert.Subset(t, offered, test.want, test.typed)
+		assert.NotContains(t, offered, "zed")
+	}
+}

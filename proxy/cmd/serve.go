@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/berth-mcp/berth/proxy/bridge"
 	"github.com/berth-mcp/berth/proxy/operate"
@@ -58,7 +60,7 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 	r.targets = proxy.SetTargets
 	operate.Register(proxy, older, version())
 	c.showPage(command, proxy, tokens, log)
-	if err := announce(command.OutOrStdout(), proxy.URL(), targets); err != nil {
+	if err := announce(command.OutOrStdout(), c.shownURL(command.OutOrStdout(), proxy), targets); err != nil {
 		return errors.Join(fmt.Errorf("write to standard output: %w", err), proxy.Close())
 	}
 
@@ -69,6 +71,15 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 		following.Go(func() { r.follow(ctx) })
 	}
 	return proxy.Serve(ctx)
+}
+
+// shownURL is the proxy's address for standard output, which is a log where it is not a
+// terminal, and then has no secret in it.
+func (c *common) shownURL(stdout io.Writer, proxy *relay.Relay) string {
+	if file, ok := stdout.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		return proxy.URL()
+	}
+	return relay.LocalURL(proxy.Port(), "")
 }
 
 // announce tells where the proxy listens. Programs that start it wait for the first line.

@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/berth-mcp/berth/proxy/doctor"
 	"github.com/berth-mcp/berth/proxy/editors"
+	"github.com/berth-mcp/berth/proxy/operate"
 	"github.com/berth-mcp/berth/proxy/relay"
 	"github.com/berth-mcp/berth/proxy/token"
 	"github.com/berth-mcp/berth/proxy/token/tokentest"
@@ -167,12 +169,68 @@ func TestATokenEndpointThatDoesNotAnswerIsNoLoginThatHasEnded(t *testing.T) {
 	})
 }
 
+// listenLocally runs a proxy, and returns its port.
+func listenLocally(t *testing.T, secret string) int {
+	t.Helper()
+	targets, err := relay.ParseTargets([]string{"acme=http://127.0.0.1:9"})
+	require.NoError(t, err)
+	e := newEndpoint(t)
+	proxy, err := relay.New(relay.Options{Targets: targets, Tokens: e.source, Secret: secret})
+	require.NoError(t, err)
+	sender := relay.NewSender(e.source, nil)
+	t.Cleanup(sender.Close)
+	operate.Register(proxy, sender, "test")
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- proxy.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		assert.NoError(t, <-served)
+	})
+	return proxy.Port()
+}
+
+func TestWhatListensForEditorsIsAsked(t *testing.T) {
+	const secret = "0123456789abcdef"
+	mute, err := net.Listen("tcp", "localhost:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = mute.Close() })
+	go func() {
+		for {
+			conn, err := mute.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Write([]byte("220 mail.example ESMTP\r\n"))
+			_ = conn.Close()
+		}
+	}()
+	for name, test := range map[string]struct {
+		port   int
+		secret string
+		want   string
+	}{
+		"the proxy":                     {listenLocally(t, ""), "", "ok: listens on port"},
+		"the proxy with its secret":     {listenLocally(t, secret), secret, "ok: listens on port"},
+		"a proxy with another secret":   {listenLocally(t, secret), "another-" + secret, "failed: what listens on port"},
+		"a proxy with a secret unknown": {listenLocally(t, secret), "", "failed: what listens on port"},
+		"another program":               {mute.Addr().(*net.TCPAddr).Port, "", "failed: what listens on port"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDoctor(t, newEndpoint(t).source)
+			d.Port, d.Secret = test.port, test.secret
+			results := d.Run(t.Context())
+			told(t, results, map[string]string{"proxy": test.want})
+			for _, r := range results {
+				assert.NotContains(t, r.Message, secret)
+			}
+		})
+	}
+}
+
 func TestTheProxyAndTheEditorsAreLookedAt(t *testing.T) {
 	d := newDoctor(t, newEndpoint(t).source, "acme="+serve(t, http.NotFoundHandler()))
-	l, err := net.Listen("tcp", "localhost:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = l.Close() })
-	d.Port = l.Addr().(*net.TCPAddr).Port
+	d.Port = listenLocally(t, d.Secret)
 	write := func(name, content string) {
 		file := filepath.Join(d.Place.System.Home, name)
 		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
