@@ -11,6 +11,7 @@ require (
 	cloud.google.com/go/kms v1.31.0
 	cloud.google.com/go/logging v1.18.0
 	cloud.google.com/go/longrunning v1.2.0
+	cloud.google.com/go/monitoring v1.29.0
 	cloud.google.com/go/orgpolicy v1.20.0
 	cloud.google.com/go/run v1.21.0
 	cloud.google.com/go/secretmanager v1.20.0
@@ -68,7 +69,6 @@ require (
 	cel.dev/expr v0.25.3 // indirect
 	cloud.google.com/go v0.123.0 // indirect
 	cloud.google.com/go/auth/oauth2adapt v0.2.8 // indirect
-	cloud.google.com/go/monitoring v1.29.0 // indirect
 	cloud.google.com/go/pubsub/v2 v2.6.2 // indirect
 	connectrpc.com/connect v1.20.0 // indirect
 	github.com/Azure/go-ansiterm v0.0.0-20250102033503-faa5f7b0171c // indirect

@@ -7,6 +7,8 @@ import (
 	"cloud.google.com/go/iam/apiv1/iampb"
 	"cloud.google.com/go/kms/apiv1/kmspb"
 	"cloud.google.com/go/logging/apiv2/loggingpb"
+	"cloud.google.com/go/monitoring/apiv3/v2/monitoringpb"
+	"cloud.google.com/go/monitoring/dashboard/apiv1/dashboardpb"
 	"cloud.google.com/go/orgpolicy/apiv2/orgpolicypb"
 	"google.golang.org/grpc"
 )
@@ -21,6 +23,9 @@ type management struct {
 	billing     *billing
 	logging     *logging
 	logMetrics  *logMetrics
+	alerts      *alertPolicies
+	channels    *channels
+	dashboards  *dashboards
 }
 
 func newManagement(o Options, access *access, operations *operations) *management {
@@ -38,6 +43,13 @@ func newManagement(o Options, access *access, operations *operations) *managemen
 		logging:     newLogging(access, operations, o.Now),
 		logMetrics:  &logMetrics{access: access, clock: o.Now, metrics: newShelf[*loggingpb.LogMetric]("Metric")},
 	}
+	m.channels = &channels{access: access, clock: o.Now, shelf: newShelf[*monitoringpb.NotificationChannel]("Notification channel")}
+	m.alerts = &alertPolicies{
+		access: access, clock: o.Now, policies: newShelf[*monitoringpb.AlertPolicy]("Alert policy"),
+		channels: m.channels, metrics: &metricNames{logMetrics: m.logMetrics.metrics},
+	}
+	m.channels.alerts = m.alerts
+	m.dashboards = &dashboards{access: access, shelf: newShelf[*dashboardpb.Dashboard]("Dashboard")}
 	if o.RestrictSharing {
 		m.orgPolicies.allowed = o.Customer
 	}
@@ -54,11 +66,15 @@ func (m *management) register(server *grpc.Server) {
 	billingpb.RegisterCloudBillingServer(server, m.billing)
 	loggingpb.RegisterConfigServiceV2Server(server, m.logging)
 	loggingpb.RegisterMetricsServiceV2Server(server, m.logMetrics)
+	monitoringpb.RegisterAlertPolicyServiceServer(server, m.alerts)
+	monitoringpb.RegisterNotificationChannelServiceServer(server, m.channels)
+	dashboardpb.RegisterDashboardsServiceServer(server, m.dashboards)
 }
 
 // restOnly are those of its APIs that have no protos.
 func (m *management) restOnly() []restOnly { return []restOnly{m.manager, m.identity} }
 
 func (m *management) inventory() []string {
-	return slices.Concat(m.identity.groups.inventory(), m.logging.inventory(), m.logMetrics.metrics.inventory(loggingAPI))
+	return slices.Concat(m.identity.groups.inventory(), m.logging.inventory(), m.logMetrics.metrics.inventory(loggingAPI),
+		m.alerts.policies.inventory(monitoringAPI), m.channels.shelf.inventory(monitoringAPI), m.dashboards.shelf.inventory(monitoringAPI))
 }

@@ -94,6 +94,10 @@ var roles = map[string][]string{
 	"roles/logging.logWriter":                 {"logging.logEntries.create"},
 	"roles/logging.viewer":                    loggingReading,
 
+	"roles/monitoring.admin":  {"monitoring.*"},
+	"roles/monitoring.editor": {"monitoring.*"},
+	"roles/monitoring.viewer": monitoringReading,
+
 	"roles/cloudkms.admin":                       {"cloudkms.cryptoKeys.*", "cloudkms.keyRings.*"},
 	"roles/cloudkms.cryptoKeyDecrypter":          {"cloudkms.cryptoKeyVersions.useToDecrypt"},
 	"roles/cloudkms.cryptoKeyEncrypter":          {useKey},
@@ -102,11 +106,15 @@ var roles = map[string][]string{
 }
 
 // reading and editing are what the basic roles hold, but for owner's;
-// loggingReading is a part of it.
+// loggingReading and monitoringReading are parts of it.
 var (
 	loggingReading = []string{
 		"logging.buckets.get", "logging.buckets.list", "logging.logMetrics.get", "logging.logMetrics.list",
 		"logging.sinks.get", "logging.sinks.list",
+	}
+	monitoringReading = []string{
+		"monitoring.alertPolicies.get", "monitoring.alertPolicies.list", "monitoring.dashboards.get",
+		"monitoring.dashboards.list", "monitoring.notificationChannels.get", "monitoring.notificationChannels.list",
 	}
 	reading = append([]string{
 		"artifactregistry.repositories.downloadArtifacts", "artifactregistry.repositories.get",
@@ -119,13 +127,13 @@ var (
 		"secretmanager.secrets.get", "secretmanager.secrets.getIamPolicy", "secretmanager.secrets.list",
 		"secretmanager.versions.get", "secretmanager.versions.list",
 		"serviceusage.services.get", "serviceusage.services.list",
-	}, loggingReading...)
+	}, slices.Concat(loggingReading, monitoringReading)...)
 	editing = []string{
 		"artifactregistry.repositories.create", "artifactregistry.repositories.delete",
 		"artifactregistry.repositories.update", "artifactregistry.repositories.uploadArtifacts",
 		"iam.serviceAccounts.actAs", "iam.serviceAccounts.create", "iam.serviceAccounts.delete",
 		"iam.serviceAccounts.disable", "iam.serviceAccounts.enable", "iam.serviceAccounts.update",
-		"logging.logMetrics.create", "logging.logMetrics.delete", "logging.logMetrics.update",
+		"logging.logMetrics.create", "logging.logMetrics.delete", "logging.logMetrics.update", "monitoring.*",
 		"run.services.create", "run.services.delete", "run.services.update",
 		"secretmanager.secrets.create", "secretmanager.secrets.delete", "secretmanager.secrets.update",
 		"secretmanager.versions.add", "secretmanager.versions.destroy", "secretmanager.versions.disable",

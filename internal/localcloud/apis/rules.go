@@ -8,6 +8,8 @@ import (
 	"cloud.google.com/go/kms/apiv1/kmspb"
 	"cloud.google.com/go/logging/apiv2/loggingpb"
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
+	"cloud.google.com/go/monitoring/apiv3/v2/monitoringpb"
+	"cloud.google.com/go/monitoring/dashboard/apiv1/dashboardpb"
 	"cloud.google.com/go/orgpolicy/apiv2/orgpolicypb"
 	"cloud.google.com/go/run/apiv2/runpb"
 	sm "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
@@ -123,6 +125,22 @@ var rules = map[string]rule{
 	loggingpb.ConfigServiceV2_ListSinks_FullMethodName:         {loggingAPI, "logging.sinks.list", "parent"},
 	loggingpb.ConfigServiceV2_UpdateSink_FullMethodName:        {loggingAPI, "logging.sinks.update", "sink_name"},
 	loggingpb.ConfigServiceV2_DeleteSink_FullMethodName:        {loggingAPI, "logging.sinks.delete", "sink_name"},
+
+	monitoringpb.AlertPolicyService_CreateAlertPolicy_FullMethodName:                 {monitoringAPI, "monitoring.alertPolicies.create", "name"},
+	monitoringpb.AlertPolicyService_GetAlertPolicy_FullMethodName:                    {monitoringAPI, "monitoring.alertPolicies.get", "name"},
+	monitoringpb.AlertPolicyService_ListAlertPolicies_FullMethodName:                 {monitoringAPI, "monitoring.alertPolicies.list", "name"},
+	monitoringpb.AlertPolicyService_UpdateAlertPolicy_FullMethodName:                 {monitoringAPI, "monitoring.alertPolicies.update", "alert_policy.name"},
+	monitoringpb.AlertPolicyService_DeleteAlertPolicy_FullMethodName:                 {monitoringAPI, "monitoring.alertPolicies.delete", "name"},
+	monitoringpb.NotificationChannelService_CreateNotificationChannel_FullMethodName: {monitoringAPI, "monitoring.notificationChannels.create", "name"},
+	monitoringpb.NotificationChannelService_GetNotificationChannel_FullMethodName:    {monitoringAPI, "monitoring.notificationChannels.get", "name"},
+	monitoringpb.NotificationChannelService_ListNotificationChannels_FullMethodName:  {monitoringAPI, "monitoring.notificationChannels.list", "name"},
+	monitoringpb.NotificationChannelService_UpdateNotificationChannel_FullMethodName: {monitoringAPI, "monitoring.notificationChannels.update", "notification_channel.name"},
+	monitoringpb.NotificationChannelService_DeleteNotificationChannel_FullMethodName: {monitoringAPI, "monitoring.notificationChannels.delete", "name"},
+	dashboardpb.DashboardsService_CreateDashboard_FullMethodName:                     {monitoringAPI, "monitoring.dashboards.create", "parent"},
+	dashboardpb.DashboardsService_GetDashboard_FullMethodName:                        {monitoringAPI, "monitoring.dashboards.get", "name"},
+	dashboardpb.DashboardsService_ListDashboards_FullMethodName:                      {monitoringAPI, "monitoring.dashboards.list", "parent"},
+	dashboardpb.DashboardsService_UpdateDashboard_FullMethodName:                     {monitoringAPI, "monitoring.dashboards.update", "dashboard.name"},
+	dashboardpb.DashboardsService_DeleteDashboard_FullMethodName:                     {monitoringAPI, "monitoring.dashboards.delete", "name"},
 
 	serviceusagepb.ServiceUsage_EnableService_FullMethodName:       {"", "serviceusage.services.enable", "name"},
 	serviceusagepb.ServiceUsage_DisableService_FullMethodName:      {"", "serviceusage.services.disable", "name"},

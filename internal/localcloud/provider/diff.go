@@ -88,6 +88,7 @@ func (d *differences) updated(p position) {
 // compare tells old from new; null is absent. Absent and zero are one to the
 // plugin, in both directions, and what the API computes may stay unsaid.
 func (d *differences) compare(p position, s *schema, old, new resource.PropertyValue) {
+	old, new = d.traits[p.path].heard(old), d.traits[p.path].heard(new)
 	switch {
 	case new.IsNull():
 		if !isZero(old) && !d.traits[p.path].computed {

@@ -39,6 +39,8 @@ type trait struct {
 	place   place
 	// leftOut: the API leaves its fallback out, and it is read all the same.
 	leftOut bool
+	// silence is the word that says the same as saying nothing.
+	silence string
 	// oneWay: once true, the API does not take it back, and the plugin does not ask.
 	oneWay bool
 	// apart: what is read is worked out, and orders about it are no part of the

@@ -53,6 +53,14 @@ func isZero(v resource.PropertyValue) bool {
 	}
 }
 
+// heard is null for the word that means silence.
+func (t trait) heard(v resource.PropertyValue) resource.PropertyValue {
+	if t.silence != "" && v.IsString() && v.StringValue() == t.silence {
+		return resource.NewNullProperty()
+	}
+	return v
+}
+
 // text is the string at key, or "".
 func text(props resource.PropertyMap, key string) string {
 	if v, ok := props[resource.PropertyKey(key)]; ok && v.IsString() {
