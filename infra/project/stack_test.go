@@ -1,6 +1,7 @@
 package project
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -81,43 +82,45 @@ func TestEnabledAPIsStayWhenTheStackGoes(t *testing.T) {
 	}
 }
 
+// mistakes are what people write, each a change of a valid configuration.
+var mistakes = map[string]struct {
+	change settings
+	says   []string
+}{
+	"no project":                       {settings{"gcp:project": ""}, []string{"gcp:project", "pulumi config set"}},
+	"no region":                        {settings{"gcp:region": "mars"}, []string{"gcp:region", `"mars"`}},
+	"an API without its domain":        {settings{"berth:apis": []string{"run"}}, []string{"berth:apis[0]", "run.googleapis.com"}},
+	"a repository name with capitals":  {settings{"berth:sharedRepository": settings{"name": "Berth"}}, []string{"berth:sharedRepository.name", `"Berth"`}},
+	"keeping fewer than none":          {settings{"berth:sharedRepository": settings{"keep": -1}}, []string{"berth:sharedRepository.keep"}},
+	"deleting at once":                 {settings{"berth:sharedRepository": settings{"deleteAfterDays": 0}}, []string{"berth:sharedRepository.deleteAfterDays", "keep to 0"}},
+	"readers of no repository":         {settings{"berth:sharedRepository": settings{"enabled": false}, "berth:imageReaders": []string{"globex-prod"}}, []string{"berth:imageReaders", "sharedRepository.enabled"}},
+	"the project as its own reader":    {settings{"gcp:project": "acme-prod", "berth:imageReaders": []string{"acme-prod"}}, []string{"berth:imageReaders[0]", "remove it"}},
+	"a reader twice":                   {settings{"berth:imageReaders": []string{"globex-prod", "globex-prod"}}, []string{"berth:imageReaders[1]", "twice"}},
+	"a reader that is an account":      {settings{"berth:imageReaders": []string{"a@example.com"}}, []string{"berth:imageReaders[0]", "number"}},
+	"a key by its last name":           {settings{"berth:encryptionKeys": []settings{{"key": "clients", "agents": []string{"run"}}}}, []string{"berth:encryptionKeys[0].key", "keyRings"}},
+	"a key that nobody uses":           {settings{"berth:encryptionKeys": []settings{{"key": "projects/p/locations/l/keyRings/r/cryptoKeys/k"}}}, []string{"berth:encryptionKeys[0].agents", "secretmanager"}},
+	"a misspelt service":               {settings{"berth:encryptionKeys": []settings{{"key": "projects/p/locations/l/keyRings/r/cryptoKeys/k", "agents": []string{"storrage"}}}}, []string{"agents[0]", "did you mean storage"}},
+	"a misspelt field":                 {settings{"berth:encryptionKeys": []settings{{"kye": "x"}}}, []string{"berth:encryptionKeys[0].kye", "did you mean key"}},
+	"a type of access that is none":    {settings{"berth:auditLogs": []settings{{"service": "run.googleapis.com", "types": []string{"READ"}}}}, []string{"berth:auditLogs[0].types[0]", "DATA_READ"}},
+	"a service's audit twice":          {settings{"berth:auditLogs": []settings{{"service": "run.googleapis.com", "types": []string{"DATA_READ"}}, {"service": "run.googleapis.com", "types": []string{"DATA_WRITE"}}}}, []string{"berth:auditLogs[1].service", "twice"}},
+	"logs kept for ever":               {settings{"berth:logBucket": settings{"enabled": true, "retentionDays": 3651}}, []string{"berth:logBucket.retentionDays", "3650"}},
+	"a log bucket for everything":      {settings{"berth:logBucket": settings{"enabled": true, "filter": " "}}, []string{"berth:logBucket.filter"}},
+	"a log bucket of Google's own":     {settings{"berth:logBucket": settings{"name": "_Default"}}, []string{"berth:logBucket.name", `"_Default"`}},
+	"a channel to nowhere":             {settings{"berth:sharedChannels": settings{"ops": settings{}}}, []string{"berth:sharedChannels.ops", "email"}},
+	"a channel to both":                {settings{"berth:sharedChannels": settings{"ops": settings{"email": "a@example.com", "topic": "projects/p/topics/ttt"}}}, []string{"berth:sharedChannels.ops", "either"}},
+	"a channel with a name for people": {settings{"berth:sharedChannels": settings{"On call": settings{"email": "a@example.com"}}}, []string{`"On call"`}},
+	"mail to no address":               {settings{"berth:sharedChannels": settings{"ops": settings{"email": "ops"}}}, []string{"berth:sharedChannels.ops.email", `"ops"`}},
+	"a topic by its last name":         {settings{"berth:sharedChannels": settings{"ops": settings{"topic": "pager"}}}, []string{"berth:sharedChannels.ops.topic", "projects/"}},
+	"a budget that nobody pays":        {settings{"berth:budget": settings{"amount": 10}}, []string{"berth:budget.billingAccount", "gcloud billing projects describe acme-prod"}},
+	"a budget of less than nothing":    {settings{"berth:budget": settings{"amount": -1}}, []string{"berth:budget.amount"}},
+	"a budget in coins":                {settings{"berth:budget": settings{"amount": 1.5}}, []string{"berth:budget.amount", "whole number"}},
+	"a currency's sign":                {settings{"berth:budget": settings{"amount": 10, "billingAccount": "012345-6789AB-CDEF01", "currency": "€"}}, []string{"berth:budget.currency", "EUR"}},
+	"a budget that warns of nothing":   {settings{"berth:budget": settings{"amount": 10, "billingAccount": "012345-6789AB-CDEF01", "thresholds": []int{}}}, []string{"berth:budget.thresholds"}},
+	"a threshold as a part of one":     {settings{"berth:budget": settings{"amount": 10, "billingAccount": "012345-6789AB-CDEF01", "thresholds": []float64{0.5}}}, []string{"berth:budget.thresholds[0]", "whole number"}},
+}
+
 func TestABadConfigurationIsRefusedBeforeAnyResource(t *testing.T) {
-	tests := map[string]struct {
-		change settings
-		says   []string
-	}{
-		"no project":                       {settings{"gcp:project": ""}, []string{"gcp:project", "pulumi config set"}},
-		"no region":                        {settings{"gcp:region": "mars"}, []string{"gcp:region", `"mars"`}},
-		"an API without its domain":        {settings{"berth:apis": []string{"run"}}, []string{"berth:apis[0]", "run.googleapis.com"}},
-		"a repository name with capitals":  {settings{"berth:sharedRepository": settings{"name": "Berth"}}, []string{"berth:sharedRepository.name", `"Berth"`}},
-		"keeping fewer than none":          {settings{"berth:sharedRepository": settings{"keep": -1}}, []string{"berth:sharedRepository.keep"}},
-		"deleting at once":                 {settings{"berth:sharedRepository": settings{"deleteAfterDays": 0}}, []string{"berth:sharedRepository.deleteAfterDays", "keep to 0"}},
-		"readers of no repository":         {settings{"berth:sharedRepository": settings{"enabled": false}, "berth:imageReaders": []string{"globex-prod"}}, []string{"berth:imageReaders", "sharedRepository.enabled"}},
-		"the project as its own reader":    {settings{"berth:imageReaders": []string{"acme-prod"}}, []string{"berth:imageReaders[0]", "remove it"}},
-		"a reader twice":                   {settings{"berth:imageReaders": []string{"globex-prod", "globex-prod"}}, []string{"berth:imageReaders[1]", "twice"}},
-		"a reader that is an account":      {settings{"berth:imageReaders": []string{"a@example.com"}}, []string{"berth:imageReaders[0]", "number"}},
-		"a key by its last name":           {settings{"berth:encryptionKeys": []settings{{"key": "clients", "agents": []string{"run"}}}}, []string{"berth:encryptionKeys[0].key", "keyRings"}},
-		"a key that nobody uses":           {settings{"berth:encryptionKeys": []settings{{"key": "projects/p/locations/l/keyRings/r/cryptoKeys/k"}}}, []string{"berth:encryptionKeys[0].agents", "secretmanager"}},
-		"a misspelt service":               {settings{"berth:encryptionKeys": []settings{{"key": "projects/p/locations/l/keyRings/r/cryptoKeys/k", "agents": []string{"storrage"}}}}, []string{"agents[0]", "did you mean storage"}},
-		"a misspelt field":                 {settings{"berth:encryptionKeys": []settings{{"kye": "x"}}}, []string{"berth:encryptionKeys[0].kye", "did you mean key"}},
-		"a type of access that is none":    {settings{"berth:auditLogs": []settings{{"service": "run.googleapis.com", "types": []string{"READ"}}}}, []string{"berth:auditLogs[0].types[0]", "DATA_READ"}},
-		"a service's audit twice":          {settings{"berth:auditLogs": []settings{{"service": "run.googleapis.com", "types": []string{"DATA_READ"}}, {"service": "run.googleapis.com", "types": []string{"DATA_WRITE"}}}}, []string{"berth:auditLogs[1].service", "twice"}},
-		"logs kept for ever":               {settings{"berth:logBucket": settings{"enabled": true, "retentionDays": 3651}}, []string{"berth:logBucket.retentionDays", "3650"}},
-		"a log bucket for everything":      {settings{"berth:logBucket": settings{"enabled": true, "filter": " "}}, []string{"berth:logBucket.filter"}},
-		"a log bucket of Google's own":     {settings{"berth:logBucket": settings{"name": "_Default"}}, []string{"berth:logBucket.name", `"_Default"`}},
-		"a channel to nowhere":             {settings{"berth:sharedChannels": settings{"ops": settings{}}}, []string{"berth:sharedChannels.ops", "email"}},
-		"a channel to both":                {settings{"berth:sharedChannels": settings{"ops": settings{"email": "a@example.com", "topic": "projects/p/topics/ttt"}}}, []string{"berth:sharedChannels.ops", "either"}},
-		"a channel with a name for people": {settings{"berth:sharedChannels": settings{"On call": settings{"email": "a@example.com"}}}, []string{`"On call"`}},
-		"mail to no address":               {settings{"berth:sharedChannels": settings{"ops": settings{"email": "ops"}}}, []string{"berth:sharedChannels.ops.email", `"ops"`}},
-		"a topic by its last name":         {settings{"berth:sharedChannels": settings{"ops": settings{"topic": "pager"}}}, []string{"berth:sharedChannels.ops.topic", "projects/"}},
-		"a budget that nobody pays":        {settings{"berth:budget": settings{"amount": 10}}, []string{"berth:budget.billingAccount", "gcloud billing projects describe acme-prod"}},
-		"a budget of less than nothing":    {settings{"berth:budget": settings{"amount": -1}}, []string{"berth:budget.amount"}},
-		"a budget in coins":                {settings{"berth:budget": settings{"amount": 1.5}}, []string{"berth:budget.amount", "whole number"}},
-		"a currency's sign":                {settings{"berth:budget": settings{"amount": 10, "billingAccount": "012345-6789AB-CDEF01", "currency": "€"}}, []string{"berth:budget.currency", "EUR"}},
-		"a budget that warns of nothing":   {settings{"berth:budget": settings{"amount": 10, "billingAccount": "012345-6789AB-CDEF01", "thresholds": []int{}}}, []string{"berth:budget.thresholds"}},
-		"a threshold as a part of one":     {settings{"berth:budget": settings{"amount": 10, "billingAccount": "012345-6789AB-CDEF01", "thresholds": []float64{0.5}}}, []string{"berth:budget.thresholds[0]", "whole number"}},
-	}
-	for name, test := range tests {
+	for name, test := range mistakes {
 		t.Run(name, func(t *testing.T) {
 			graph, err := run(t, test.change)
 			require.Error(t, err)
@@ -141,16 +144,18 @@ func TestMoreMailThanABudgetSendsIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, "berth:sharedChannels")
 }
 
-func TestAllProblemsAreReportedTogether(t *testing.T) {
-	_, err := run(t, settings{
-		"gcp:project":          "X",
-		"berth:apis":           []string{"run"},
-		"berth:auditLogs":      []settings{{"service": "run", "types": []string{}}},
-		"berth:sharedChannels": settings{"ops": settings{"email": "ops"}},
-		"berth:budget":         settings{"amount": "much"},
-	})
-	require.Error(t, err)
-	for _, key := range []string{"gcp:project", "berth:apis[0]", "berth:auditLogs[0].service", "berth:auditLogs[0].types", "berth:sharedChannels.ops.email", "berth:budget.amount"} {
-		assert.ErrorContains(t, err, key)
+func TestEveryProblemIsReportedWhateverElseIsWrong(t *testing.T) {
+	for one, first := range mistakes {
+		for other, second := range mistakes {
+			changes := maps.Clone(first.change)
+			maps.Copy(changes, second.change)
+			if len(changes) < len(first.change)+len(second.change) {
+				continue // both are about the same setting
+			}
+			_, err := run(t, changes)
+			require.Error(t, err)
+			assert.ErrorContains(t, err, first.says[0], "%s, then %s", one, other)
+			assert.ErrorContains(t, err, second.says[0], "%s, then %s", one, other)
+		}
 	}
 }
