@@ -27,6 +27,9 @@ func TestAQuickRunMeasuresEveryContender(t *testing.T) {
 			assert.Contains(t, stdout.String(), row)
 		}
 	}
+	for _, row := range append([]string{"berth-proxy stdio"}, stdioRows...) {
+		assert.Contains(t, stdout.String(), row)
+	}
 	for line := range strings.Lines(stdout.String()) {
 		if strings.Contains(line, "short streams that broke") {
 			assert.Regexp(t, `\s0\s+\S+\s*$`, line, "none of berth-proxy's")

@@ -4,7 +4,8 @@
 //
 //	go run ./proxy/bench
 //
-// It must be run in a checkout, as it builds berth-proxy.
+// It also measures berth-proxy as the command that an editor starts, and with -mcp-remote
+// the program that is usual for that. It must be run in a checkout, as it builds berth-proxy.
 package main
 
 import (
@@ -28,11 +29,13 @@ type plan struct {
 	short    int           // short streams, to see whether they are whole
 	idle     int           // streams that are open at once
 	settling time.Duration // before memory is looked at
+	starts   int           // of each program that speaks over stdio
+	calls    int           // after each start
 }
 
 var (
-	full  = plan{rounds: 5, load: time.Second, firsts: 300, events: 20_000, short: 20_000, idle: 1000, settling: 3 * time.Second}
-	quick = plan{rounds: 1, load: 50 * time.Millisecond, firsts: 5, events: 100, short: 200, idle: 20, settling: 0}
+	full  = plan{rounds: 5, load: time.Second, firsts: 300, events: 20_000, short: 20_000, idle: 1000, settling: 3 * time.Second, starts: 15, calls: 300}
+	quick = plan{rounds: 1, load: 50 * time.Millisecond, firsts: 5, events: 100, short: 200, idle: 20, settling: 0, starts: 1, calls: 3}
 )
 
 func main() {
@@ -41,6 +44,7 @@ func main() {
 		return
 	}
 	fast := flag.Bool("quick", false, "measure as little as possible, to see whether it works")
+	remote := flag.Bool("mcp-remote", false, "also measure mcp-remote, which npm then installs, over stdio")
 	rounds := flag.Int("rounds", full.rounds, "how often each is measured; the medians are printed")
 	flag.Parse()
 	p := full
@@ -50,7 +54,7 @@ func main() {
 		p.rounds = max(1, *rounds)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, p)
+	err := run(ctx, p, *remote)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -58,7 +62,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, p plan) error {
+func run(ctx context.Context, p plan, remote bool) error {
 	dir, err := os.MkdirTemp("", "berth-bench-")
 	if err != nil {
 		return err
@@ -74,5 +78,9 @@ func run(ctx context.Context, p plan) error {
 		return errors.Join(err, ctx.Err())
 	}
 	t.print(os.Stdout)
-	return nil
+	bridges, err := s.bridges(ctx, remote)
+	if err != nil {
+		return err
+	}
+	return raceBridges(ctx, bridges, p, os.Stdout)
 }

@@ -68,7 +68,14 @@ func (r *running) cpu() float64 {
 
 // memory is what the family holds in RAM and shares with nobody, in KiB; NaN if that is
 // not known.
-func (r *running) memory() float64 {
+func (r *running) memory() float64 { return r.sum("RssAnon") }
+
+// peak is the most that the members of the family have had in RAM, in KiB; NaN if that is
+// not known.
+func (r *running) peak() float64 { return r.sum("VmHWM") }
+
+// sum adds up a field of /proc/PID/status.
+func (r *running) sum(field string) float64 {
 	pids := r.family()
 	if len(pids) == 0 {
 		return math.NaN()
@@ -81,7 +88,7 @@ func (r *running) memory() float64 {
 		}
 		for line := range strings.Lines(string(content)) {
 			var kib float64
-			if _, err := fmt.Sscanf(line, "RssAnon: %f kB", &kib); err == nil {
+			if _, err := fmt.Sscanf(line, field+": %f kB", &kib); err == nil {
 				total += kib
 			}
 		}

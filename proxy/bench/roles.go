@@ -84,6 +84,7 @@ func server() http.Handler {
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})
+	mux.HandleFunc("/mcp", mcp)
 	mux.HandleFunc("/token", issue)
 	return mux
 }

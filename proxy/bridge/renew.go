@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"github.com/berth-mcp/berth/proxy/relay"
 )
 
 // renewTimeout bounds the beginning of another session. A cold start takes seconds.
@@ -103,22 +105,41 @@ func (s *Session) renew(old *upstream) (*upstream, error) {
 	old.end()
 	s.forgetAsked()
 
-	up = s.newUpstream(old.url)
+	for attempt := 1; ; attempt++ {
+		up, err := s.beginLike(ctx, old, opening, again)
+		var refused *refusal
+		switch {
+		case err == nil:
+			s.use(up)
+			s.stand(up)
+			return up, nil
+		case errors.As(err, &refused) && refused.status == http.StatusNotFound && attempt < maxAttempts:
+			continue // another instance was asked than the one that had just begun it
+		}
+		var fault *relay.Fault
+		if errors.As(err, &fault) && fault.Code == CodeLost {
+			return nil, fault
+		}
+		return nil, lost(s.target, "does not begin another (%v)", err)
+	}
+}
+
+// beginLike begins a session as an older one was begun.
+func (s *Session) beginLike(ctx context.Context, old *upstream, o *opening, again []message) (*upstream, error) {
+	up := s.newUpstream(old.url)
 	if old.link != nil {
 		var err error
 		if up, err = s.openLink(ctx); err != nil {
-			return nil, lost(s.target, "cannot be reached (%v)", err)
-		}
-	}
-	if opening != nil {
-		if err := s.repeat(ctx, up, opening, again); err != nil {
-			up.end()
 			return nil, err
 		}
-		up = up.with(func(up *upstream) { up.revision = opening.revision })
 	}
-	s.use(up)
-	s.stand(up)
+	if o == nil {
+		return up, nil
+	}
+	if err := s.repeat(ctx, up, o, again); err != nil {
+		up.end()
+		return nil, err
+	}
 	return up, nil
 }
 
@@ -127,7 +148,7 @@ func (s *Session) repeat(ctx context.Context, up *upstream, o *opening, again []
 	answer, err := s.ask(ctx, up, methodInitialize, o.params)
 	switch {
 	case err != nil:
-		return lost(s.target, "does not begin another (%v)", err)
+		return err
 	case answer.failed:
 		return lost(s.target, "refuses to begin another")
 	}
@@ -137,7 +158,7 @@ func (s *Session) repeat(ctx context.Context, up *upstream, o *opening, again []
 	up.revision = o.revision // nobody else has it yet
 	resp, err := s.sendTo(ctx, up, request(jsonrpc.ID{}, methodInitialized, nil))
 	if err != nil {
-		return lost(s.target, "does not begin another (%v)", err)
+		return err
 	}
 	drop(resp)
 	for _, m := range again {

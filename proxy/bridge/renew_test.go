@@ -3,8 +3,11 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -218,4 +221,63 @@ func TestASessionOfTheOlderTransportIsBegunAnew(t *testing.T) {
 	require.ErrorContains(t, within(t, failed, "the end of the call"), "was sent, but no answer came", "it may have taken effect, and is not sent again")
 	_, err = editor.CallTool(t.Context(), &mcp.CallToolParams{Name: "echo", Arguments: echo{"x"}})
 	require.NoError(t, err)
+}
+
+// service is one with affinity, as far as a platform has it: a cookie leads to the instance
+// of the first answer, mostly; and instances come and go.
+type service struct {
+	t         *testing.T
+	mu        sync.Mutex
+	instances []http.Handler
+}
+
+func (s *service) start(i int) {
+	s.instances[i] = newPortal(s.t).streamable(mcp.StreamableHTTPOptions{})
+}
+
+func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	i := rand.IntN(len(s.instances))
+	if c, err := r.Cookie("affinity"); err == nil && rand.IntN(20) > 0 {
+		i, _ = strconv.Atoi(c.Value) // its own
+	} else {
+		http.SetCookie(w, &http.Cookie{Name: "affinity", Value: strconv.Itoa(i)})
+	}
+	if rand.IntN(50) == 0 {
+		s.start(i)
+	}
+	instance := s.instances[i]
+	s.mu.Unlock()
+	instance.ServeHTTP(w, r)
+}
+
+func TestCallsAreAnsweredWhateverBecomesOfInstances(t *testing.T) {
+	s := &service{t: t, instances: make([]http.Handler, 3)}
+	for i := range s.instances {
+		s.start(i)
+	}
+	r := newRig(t, serve(t, s))
+	var editors sync.WaitGroup
+	for range 4 {
+		editors.Go(func() {
+			var editor *mcp.ClientSession
+			for editor == nil { // a handshake that is cut in two is for the editor to repeat
+				in, out, _ := r.stdio(t)
+				editor, _ = mcp.NewClient(&mcp.Implementation{Name: "editor", Version: "1"}, nil).Connect(t.Context(),
+					&mcp.IOTransport{Reader: out, Writer: in}, &mcp.ClientSessionOptions{ProtocolVersion: "2025-11-25"})
+			}
+			failed := 0
+			for i := range 50 {
+				text := fmt.Sprint("call ", i)
+				result, err := editor.CallTool(t.Context(), &mcp.CallToolParams{Name: "echo", Arguments: echo{text}})
+				if err != nil {
+					failed++ // three times in a row elsewhere
+					continue
+				}
+				assert.Equal(t, map[string]any{"text": text}, result.StructuredContent)
+			}
+			assert.LessOrEqual(t, failed, 3, "of 50")
+		})
+	}
+	editors.Wait()
 }

@@ -84,37 +84,46 @@ func readRefusal(resp *http.Response) *refusal {
 	return r
 }
 
+// maxAttempts is how often a message is sent, or a session begun, in all. The platform may
+// take a request to an instance that does not have its session, even twice in a row.
+const maxAttempts = 3
+
 // send posts a message to the server, in the session that there is. If the server has lost
 // that, or shows at first contact that it has only the 2024-11-05 transport, another session
 // begins, and the message is sent again: the server has not taken it. The error is a
-// [*refusal] or a [*relay.Fault].
-func (s *Session) send(ctx context.Context, m message) (*upstream, *http.Response, error) {
-	up := s.current()
+// [*refusal] with an error of JSON-RPC, or a [*relay.Fault].
+func (s *Session) send(ctx context.Context, m message) (up *upstream, resp *http.Response, err error) {
+	up = s.current()
 	if m.method == methodInitialize && up.revision != "" {
 		up = s.beginAnew(up)
 	}
-	resp, err := s.sendTo(ctx, up, m)
+	for attempt := 1; ; attempt++ {
+		resp, err = s.sendTo(ctx, up, m)
+		if err == nil {
+			return up, resp, nil
+		}
+		if up, err = s.insteadOf(up, err, attempt < maxAttempts); err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// insteadOf returns the upstream that may take the message which one has not taken.
+func (s *Session) insteadOf(up *upstream, err error, again bool) (*upstream, error) {
 	var refused *refusal
+	errors.As(err, &refused)
 	switch {
-	case errors.Is(err, errLinkGone), errors.As(err, &refused) && up.hasLost(refused):
-		fresh, renewed := s.renew(up)
-		if renewed != nil {
-			return nil, nil, renewed
+	case again && (errors.Is(err, errLinkGone) || refused != nil && up.hasLost(refused)):
+		return s.renew(up)
+	case again && refused != nil && s.mayBeOlder(refused):
+		if older, found := s.tryOlder(up); found {
+			return older, nil
 		}
-		up = fresh
-		resp, err = s.sendTo(ctx, up, m)
-	case errors.As(err, &refused) && s.mayBeOlder(refused):
-		older, found := s.tryOlder(up)
-		if !found {
-			return nil, nil, refusedBy(s.target, refused)
-		}
-		up = older
-		resp, err = s.sendTo(ctx, up, m)
 	}
-	if errors.As(err, &refused) && refused.rpc == nil {
-		err = refusedBy(s.target, refused)
+	if refused != nil && refused.rpc == nil {
+		return nil, refusedBy(s.target, refused)
 	}
-	return up, resp, err
+	return nil, err
 }
 
 // hasLost reports whether a refusal says that the server does not know the session.
