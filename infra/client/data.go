@@ -21,10 +21,8 @@ func (a *ServerArgs) bucket() string {
 }
 
 // newData is the client's own bucket, and gives its name; empty where there is none.
-//
-// Pulumi refuses to destroy a stack that holds a protected resource before it has
-// deleted anything. That a bucket is not empty Google says only when its turn comes,
-// after the service is gone: so what is not protected goes with all it holds.
+// What is not protected goes with all it holds: that a bucket is not empty Google says
+// only when its turn comes, after the service is gone.
 func (b *builder) newData() (pulumi.StringInput, error) {
 	d := b.args.Data
 	if !d.Enabled {

@@ -1,6 +1,8 @@
 package client
 
 import (
+	"slices"
+
 	"github.com/berth-mcp/berth/infra/image"
 	"github.com/berth-mcp/berth/infra/policy"
 	"github.com/berth-mcp/berth/infra/setting"
@@ -52,12 +54,15 @@ const componentType = "berth:client:Server"
 // declare registers the component and all its children.
 func declare(ctx *pulumi.Context, name string, args *ServerArgs, source *image.Image, opts ...pulumi.ResourceOption) (*ServerComponent, error) {
 	component := &ServerComponent{}
-	opts = append(opts, pulumi.Transformations(args.Transformations))
-	if err := ctx.RegisterComponentResource(componentType, name, component, opts...); err != nil {
+	b := &builder{Context: ctx, args: args, name: name, parent: component}
+	all := append(slices.Clone(opts), pulumi.Transformations(append(slices.Clone(args.Transformations), b.note)))
+	if err := ctx.RegisterComponentResource(componentType, name, component, all...); err != nil {
 		return nil, err
 	}
-	b := &builder{Context: ctx, args: args, name: name, parent: component}
 	if err := b.server(component, source); err != nil {
+		return nil, err
+	}
+	if err := b.newGuard(); err != nil {
 		return nil, err
 	}
 	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{
@@ -70,6 +75,21 @@ func declare(ctx *pulumi.Context, name string, args *ServerArgs, source *image.I
 	})
 }
 
+// newGuard refuses to destroy what is protected before anything is deleted. It
+// depends on all of the server, and so is the first that a destroy comes to; Pulumi
+// and Google would say no to the bucket and to the service only in their turn, when
+// half is gone. It is there even if nothing is protected: to take it away would
+// itself be a deletion, of something that was protected.
+func (b *builder) newGuard() error {
+	_, err := pulumi.NewStash(b.Context, b.child("guard"), &pulumi.StashArgs{
+		Input: pulumi.String("set berth:data.protect and berth:deletionProtection to false, and update, before you destroy"),
+	},
+		pulumi.Parent(b.parent),
+		pulumi.DependsOn(b.children),
+		pulumi.Protect(b.args.Data.Enabled && b.args.Data.Protect || b.args.DeletionProtection))
+	return err
+}
+
 // builder declares the resources of one server.
 type builder struct {
 	*pulumi.Context
@@ -78,8 +98,19 @@ type builder struct {
 	parent  pulumi.Resource
 	apis    apiSet
 	account *serviceaccount.Account
+	// children are all that was declared of the server.
+	children []pulumi.Resource
 	// grants are what the service needs to have been given before it starts.
 	grants []pulumi.Resource
+}
+
+// note is a transformation that changes nothing. Pulumi knows of a component's
+// children only some time after they are declared.
+func (b *builder) note(r *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {
+	if r.Resource != b.parent {
+		b.children = append(b.children, r.Resource)
+	}
+	return nil
 }
 
 func (b *builder) server(out *ServerComponent, source *image.Image) (err error) {

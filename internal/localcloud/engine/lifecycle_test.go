@@ -217,9 +217,11 @@ func TestDeletionProtectionHoldsUntilItIsLifted(t *testing.T) {
 	cloud, dir := enginetest.StartCloud(t), t.TempDir()
 	enginetest.Up(t, enginetest.Stack(t, cloud, dir, "acme", map[string]any{"berth:deletionProtection": true}))
 	stack := enginetest.Stack(t, cloud, dir, "acme", nil)
+	before := cloud.Inventory()
 	_, err := stack.Destroy(t.Context())
-	require.ErrorContains(t, err, "deletionProtection")
-	require.NotEmpty(t, cloud.Inventory())
+	require.ErrorContains(t, err, "berth-guard")
+	require.ErrorContains(t, err, "protected")
+	require.Equal(t, before, cloud.Inventory(), "nothing was deleted")
 
 	enginetest.Up(t, stack)
 	_, err = stack.Destroy(t.Context())
