@@ -59,13 +59,17 @@ func TestAProjectStackGoesUpChangesAndLeavesNothing(t *testing.T) {
 			{"service": "storage.googleapis.com", "types": []string{"DATA_READ"}},
 		},
 		"berth:logBucket": map[string]any{"enabled": true},
+		"berth:sharedChannels": map[string]any{
+			"operators": map[string]any{"email": "operators@example.com"},
+			"pager":     map[string]any{"topic": "projects/" + enginetest.Project + "/topics/pager"},
+		},
 	}
 	t.Run("what is tuned changes in place, and what is added is created", func(t *testing.T) {
 		stack := enginetest.Shared(t, cloud, dir, settings)
 		_, changed := enginetest.Up(t, stack)
 		assert.Equal(t, map[string]int{
 			"update": 2, // the repository's cleanup, the audit of secrets
-			"create": 6, // a grant on the repository, another on the key, the API of keys, the audit of buckets, a log bucket and its sink
+			"create": 8, // a grant on the repository, another on the key, the API of keys, the audit of buckets, a log bucket and its sink, two channels
 		}, changed)
 		assert.Equal(t, []string{runAgent}, keyUsers(t, cloud))
 		assert.Equal(t, map[string]int{"secretmanager.googleapis.com": 2, "storage.googleapis.com": 1}, audited(t, cloud))
@@ -77,6 +81,15 @@ func TestAProjectStackGoesUpChangesAndLeavesNothing(t *testing.T) {
 		outputs, changed := enginetest.Up(t, stack)
 		assert.Equal(t, map[string]int{"update": 1}, changed)
 		assert.Equal(t, "projects/"+enginetest.Project+"/locations/europe-west1/buckets/berth", outputs["logBucket"].Value)
+		enginetest.Settled(t, stack)
+	})
+	t.Run("another address changes its channel in place, and its id stays", func(t *testing.T) {
+		before, _ := enginetest.Up(t, enginetest.Shared(t, cloud, dir, settings))
+		settings["berth:sharedChannels"].(map[string]any)["operators"] = map[string]any{"email": "on-call@example.com"}
+		stack := enginetest.Shared(t, cloud, dir, settings)
+		after, changed := enginetest.Up(t, stack)
+		assert.Equal(t, map[string]int{"update": 1}, changed)
+		assert.Equal(t, before["channels"].Value, after["channels"].Value, "clients' settings name it")
 		enginetest.Settled(t, stack)
 	})
 	t.Run("another repository replaces it and the grant on it", func(t *testing.T) {
