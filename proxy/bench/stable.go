@@ -114,7 +114,9 @@ func started(command *exec.Cmd, prefix string) (*running, error) {
 
 func (s *stable) buildBerth(ctx context.Context) (func(context.Context) (*running, error), error) {
 	binary := filepath.Join(s.dir, "berth-proxy")
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/berth-mcp/berth/proxy").CombinedOutput()
+	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/berth-mcp/berth/proxy")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is released
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("build berth-proxy: %w\n%s", err, out)
 	}
