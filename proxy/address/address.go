@@ -10,6 +10,9 @@ import (
 	"strings"
 )
 
+// DefaultPort is the one that the proxy listens on if no other is chosen.
+const DefaultPort = 3030
+
 // IsLoopback reports whether a host, without its port, is this machine.
 func IsLoopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {

@@ -22,10 +22,9 @@ import (
 )
 
 const (
-	defaultPort = 3030
-	maxPort     = 65535
-	envPrefix   = "BERTH_PROXY_"
-	configFlag  = "config"
+	maxPort    = 65535
+	envPrefix  = "BERTH_PROXY_"
+	configFlag = "config"
 )
 
 // common is what the commands share: the flags that all of them take, and the parts of the
@@ -47,7 +46,7 @@ type common struct {
 
 func (c *common) addTo(flags *pflag.FlagSet) {
 	flags.SortFlags = false
-	flags.IntVar(&c.port, "port", defaultPort, "port to listen on, on 127.0.0.1 and ::1; 0 takes any that is free")
+	flags.IntVar(&c.port, "port", address.DefaultPort, "port to listen on, on 127.0.0.1 and ::1; 0 takes any that is free")
 	flags.StringVar(&c.configFile, configFlag, "", "file of clients and settings (default berth/proxy.yaml in the directory for settings)")
 	flags.BoolVar(&c.pathSecret, "path-secret", false, "put a secret into the proxy's addresses, as on a computer that several people share")
 	c.login.addTo(flags)

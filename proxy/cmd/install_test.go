@@ -217,7 +217,7 @@ func TestASecretOfThePathIsMadeOnceAndKeptPrivate(t *testing.T) {
 	assert.NotContains(t, said, "without the secret")
 	runs(t, exitOK, "install", "cursor", "--path-secret=false")
 	said, _ = runs(t, exitFailed, "doctor", "--json")
-	assert.Contains(t, said, "but without the secret of the path: run berth-proxy install cursor --client acme")
+	assert.Contains(t, said, "but without the secret of the path: run berth-proxy install cursor --client acme --path-secret")
 	_, errs := runs(t, exitUsage, "install", "cursor", "--scope=project")
 	assert.Contains(t, errs, "the file of a project is for others, too")
 

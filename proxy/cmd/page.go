@@ -11,14 +11,15 @@ import (
 )
 
 // showPage has the proxy show its page to browsers.
-func (c *common) showPage(command *cobra.Command, proxy *relay.Relay, tokens relay.TokenSource, log *slog.Logger) {
+func (c *common) showPage(command *cobra.Command, proxy *relay.Relay, secret string, tokens relay.TokenSource, log *slog.Logger) {
 	place, err := userPlace()
 	if err != nil {
 		log.Debug("the page does not know which editors are here", "error", err)
 	}
 	d := doctor.Doctor{Tokens: tokens, RootCAs: c.roots}
 	page.New(page.Options{
-		URL:      proxy.URL(),
+		Port:     proxy.Port(),
+		Secret:   secret,
 		Version:  version(),
 		Snapshot: proxy.Snapshot,
 		Account:  proxy.Account,

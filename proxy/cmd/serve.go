@@ -59,7 +59,7 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 	}
 	r.targets = proxy.SetTargets
 	operate.Register(proxy, older, version())
-	c.showPage(command, proxy, tokens, log)
+	c.showPage(command, proxy, secret, tokens, log)
 	if err := announce(command.OutOrStdout(), c.shownURL(command.OutOrStdout(), proxy), targets); err != nil {
 		return errors.Join(fmt.Errorf("write to standard output: %w", err), proxy.Close())
 	}

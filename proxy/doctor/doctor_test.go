@@ -249,10 +249,10 @@ func TestTheProxyAndTheEditorsAreLookedAt(t *testing.T) {
 	}
 	require.Len(t, lines, 5, "what is for another client is not told")
 	assert.Equal(t, fmt.Sprintf(" ok: listens on port %d", d.Port), lines[0])
-	assert.Equal(t, "acme failed: Claude Desktop has it as acme, but there is no /nowhere/berth-proxy: run berth-proxy install claude-desktop --client acme", lines[1])
+	assert.Equal(t, "acme failed: Claude Desktop has it as acme, but there is no /nowhere/berth-proxy: run berth-proxy install claude-desktop --client acme --port "+strconv.Itoa(d.Port), lines[1])
 	assert.Contains(t, lines[2], " failed: Codex CLI cannot read its configuration: "+filepath.Join(d.Place.System.Home, ".codex/config.toml")+": line 1, column")
 	assert.Equal(t, "acme ok: Cursor has it as acme", lines[3])
-	assert.Equal(t, fmt.Sprintf("acme failed: Gemini CLI has it as a, but at port 1 in place of %d: run berth-proxy install gemini --client acme", d.Port), lines[4])
+	assert.Equal(t, fmt.Sprintf("acme failed: Gemini CLI has it as a, but at port 1 in place of %d: run berth-proxy install gemini --client acme --port %[1]d", d.Port), lines[4])
 }
 
 func TestClientsAreVisitedTogetherAndToldInTheirOrder(t *testing.T) {

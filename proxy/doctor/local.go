@@ -62,7 +62,7 @@ func (d *Doctor) checkEditors() []Result {
 			}
 			r := Result{Client: i.Client, Check: Editor, Status: OK, Message: fmt.Sprintf("%s has it as %s", e.Title, i.Name)}
 			if wrong := d.wrong(i); wrong != "" {
-				r.Status, r.Message = Failed, fmt.Sprintf("%s has it as %s, %s: run berth-proxy install %s --client %s", e.Title, i.Name, wrong, e.ID, i.Client)
+				r.Status, r.Message = Failed, fmt.Sprintf("%s has it as %s, %s: run %s", e.Title, i.Name, wrong, e.InstallCommand(i.Client, d.Port, d.Secret != ""))
 			}
 			results = append(results, r)
 		}

@@ -67,6 +67,19 @@ func (e Editor) Install(p Place, s Server, force bool) (Change, error) {
 	}, p.DryRun)
 }
 
+// InstallCommand is what a person types to connect the editor to a client at a proxy with
+// a port, whose paths may have a secret in them.
+func (e Editor) InstallCommand(client string, port int, secret bool) string {
+	command := "berth-proxy install " + e.ID + " --client " + client
+	if port != address.DefaultPort {
+		command += " --port " + strconv.Itoa(port)
+	}
+	if secret {
+		command += " --path-secret"
+	}
+	return command
+}
+
 // Uninstall takes the entries that lead to berth-proxy out of the editor's configuration:
 // those for the clients, or with none given, all that lead to the port or start a command.
 func (e Editor) Uninstall(p Place, port int, clients []string) (Change, error) {

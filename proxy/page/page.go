@@ -39,12 +39,13 @@ const (
 // maxForm bounds the form of the button, in bytes: a name and a proof.
 const maxForm = 4 << 10
 
-// Options say what the page shows. All are required but Logger.
+// Options say what the page shows. All are required but Secret and Logger.
 type Options struct {
-	URL      string                     // of the proxy, as editors have it
+	Port     int                        // of the proxy
+	Secret   string                     // of its paths, or ""
 	Version  string                     // of the proxy
 	Snapshot func() []relay.ClientStats // the clients and their figures
-	Account  func() string              // whose token is at hand; "" if there is none yet
+	Account  func() string              // whose token was sent last; "" if none was
 	Visit    func(context.Context, relay.Target) doctor.Report
 	System   editors.System
 	Command  func(client string) []string // that serves a client on standard input and output

@@ -61,7 +61,7 @@ func newDesk(t *testing.T, secret string) *desk {
 	require.NoError(t, err)
 	doc := doctor.Doctor{Tokens: tokens}
 	page.New(page.Options{
-		URL: d.URL(), Version: "v1.2.3", Snapshot: d.Snapshot, Account: d.Account,
+		Port: d.Port(), Secret: secret, Version: "v1.2.3", Snapshot: d.Snapshot, Account: d.Account,
 		Visit: func(ctx context.Context, target relay.Target) doctor.Report {
 			d.visits.Add(1)
 			return d.report(doc.Visit(ctx, target))
@@ -127,7 +127,7 @@ func TestTheRootIsAPageForABrowserThatAsksNoServer(t *testing.T) {
 	resp, body := fetch(t, http.MethodGet, d.URL()+"/", asBrowser, nil)
 	assert.Equal(t, http.StatusOK, resp.StatusCode)
 	assert.Equal(t, "text/html; charset=utf-8", resp.Header.Get("Content-Type"))
-	for _, want := range []string{"acme", "globex", d.URL() + "/acme/mcp", "Nobody has been signed in yet", "v1.2.3", "berth-proxy install cursor --client acme",
+	for _, want := range []string{"acme", "globex", d.URL() + "/acme/mcp", "Nobody has been signed in yet", "v1.2.3", fmt.Sprintf("berth-proxy install cursor --client acme --port %d</code>", d.Port()),
 		"cursor://anysphere.cursor-deeplink/mcp/install?name=acme", "vscode:mcp/install?", "[mcp_servers.acme]", "~/.cursor/mcp.json", "/usr/local/bin/berth-proxy"} {
 		assert.Contains(t, body, want)
 	}
@@ -288,7 +288,8 @@ func TestThePageIsBelowTheSecret(t *testing.T) {
 	assert.NotContains(t, body, secret)
 	resp, body = fetch(t, http.MethodGet, d.URL()+"/", asBrowser, nil)
 	assert.Equal(t, http.StatusOK, resp.StatusCode)
-	assert.Contains(t, body, fmt.Sprintf("%s/acme/mcp", d.URL()))
+	assert.Contains(t, body, d.URL()+"/acme/mcp")
+	assert.Contains(t, body, "berth-proxy install cursor --client acme --port "+fmt.Sprint(d.Port())+" --path-secret</code>")
 	resp, _ = fetch(t, http.MethodGet, d.URL()+"/berth-proxy.css", asBrowser, nil)
 	assert.Equal(t, http.StatusOK, resp.StatusCode)
 	resp, _ = d.press(t, "acme")

@@ -39,23 +39,27 @@ type checkView struct {
 
 type editorView struct {
 	ID, Title, File, Snippet string
+	Install                  string // the command that does it
 	Found                    bool
 	Link                     template.URL
 }
 
 func (p *Page) view() view {
-	v := view{URL: p.URL, Version: p.Version, Account: p.signedIn(), Proof: p.proof}
+	v := view{URL: p.url(), Version: p.Version, Account: p.signedIn(), Proof: p.proof}
 	for _, c := range p.Snapshot() {
 		v.Clients = append(v.Clients, p.client(c))
 	}
 	return v
 }
 
+// url is the proxy's address, as editors have it.
+func (p *Page) url() string { return relay.LocalURL(p.Port, p.Secret) }
+
 func (p *Page) client(c relay.ClientStats) clientView {
 	v := clientView{
 		Name:    c.Target.Name,
 		Server:  c.Target.URL(),
-		Local:   p.URL + "/" + c.Target.Name + "/mcp",
+		Local:   p.url() + "/" + c.Target.Name + "/mcp",
 		Hint:    c.Target.AccessHint,
 		Figures: figures(c),
 		Editors: p.editors(c.Target.Name),
@@ -109,7 +113,7 @@ func (p *Page) editors(client string) []editorView {
 	for _, e := range editors.All() {
 		s := editors.Server{Name: client}
 		if e.TakesURL() {
-			s.URL = p.URL + "/" + client + "/mcp"
+			s.URL = p.url() + "/" + client + "/mcp"
 		} else {
 			s.Command = p.Command(client)
 		}
@@ -124,8 +128,9 @@ func (p *Page) editors(client string) []editorView {
 		}
 		all = append(all, editorView{
 			ID: e.ID, Title: e.Title, Snippet: snippet,
-			File:  p.short(e.UserFile(p.System)),
-			Found: e.Found(p.System),
+			Install: e.InstallCommand(client, p.Port, p.Secret != ""),
+			File:    p.short(e.UserFile(p.System)),
+			Found:   e.Found(p.System),
 			// Of the editor's own scheme, with a client's name and the proxy's URL in it.
 			Link: template.URL(link),
 		})
