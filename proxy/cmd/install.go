@@ -123,7 +123,8 @@ func (i *connection) install(command *cobra.Command, args []string) error {
 	if i.list {
 		return i.printList(command.OutOrStdout(), place)
 	}
-	return each(chosen, func(e editors.Editor) error {
+	changed := false
+	err = each(chosen, func(e editors.Editor) error {
 		for _, client := range i.clients {
 			server := i.server(command, e, client, place)
 			if i.link {
@@ -137,9 +138,14 @@ func (i *connection) install(command *cobra.Command, args []string) error {
 				return err
 			}
 			report(command.OutOrStdout(), e, done, i.dryRun)
+			changed = changed || (done.Diff != "" && !i.dryRun)
 		}
 		return nil
 	})
+	if changed {
+		fmt.Fprintln(command.OutOrStdout(), "Restart the editor, or have it load its servers again.")
+	}
+	return err
 }
 
 func (i *connection) uninstall(command *cobra.Command, args []string) error {

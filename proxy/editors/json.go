@@ -29,8 +29,7 @@ func parseJSON(text []byte) (jsonText, error) {
 	return jsonText{text, &root}, nil
 }
 
-// object returns the members of a value, which must not have two of one name: an editor
-// would see one of them, and it is not said which.
+// object returns a value that must be an object.
 func (j jsonText) object(v *hujson.Value, what string) (*hujson.Object, error) {
 	object, ok := v.Value.(*hujson.Object)
 	if !ok {
@@ -39,7 +38,8 @@ func (j jsonText) object(v *hujson.Value, what string) (*hujson.Object, error) {
 	return object, nil
 }
 
-// find returns the member of an object with a name; nil if there is none.
+// find returns the member of an object with a name; nil if there is none. Of two with that
+// name an editor sees one, and it is not said which: that is an error.
 func (j jsonText) find(object *hujson.Object, name string) (*hujson.ObjectMember, error) {
 	var found *hujson.ObjectMember
 	for i := range object.Members {
