@@ -200,10 +200,12 @@ func startUp(ctx context.Context, c *contender, p plan) ([]float64, error) {
 	defer client.CloseIdleConnections()
 	defer cancel()
 	for range p.idle {
-		r, err := post(ctx, fresh.url+"/idle")
+		// The stream that a client keeps open for what its server has to say.
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, fresh.url+"/idle", nil)
 		if err != nil {
 			return nil, err
 		}
+		r.Header.Set("Accept", "text/event-stream")
 		resp, err := client.Do(r)
 		if err != nil {
 			return nil, err

@@ -95,7 +95,7 @@ func (e *endpointRewriter) advance() {
 		e.ready = append(e.ready, block[event.dataStart+len(event.data):]...)
 	}
 	rest := e.held
-	e.held = nil
+	e.held, e.rewrite = nil, nil
 	e.ready = append(e.ready, rest[:e.harmless(rest)]...)
 }
 

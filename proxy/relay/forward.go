@@ -29,35 +29,33 @@ func (s *Relay) forward(w http.ResponseWriter, r *http.Request, rt route) (statu
 		return http.StatusBadRequest, nil
 	}
 
-	ctx, cancel := s.requestContext(r)
-	defer cancel()
+	span := s.newSpan(r)
 	up, start := rt.backend, time.Now()
-	resp, f := s.sender.Send(ctx, up.Target, r.Method, rt.url, requestHeader(r), body)
-	if ctx.Err() != nil && f != nil {
-		return 0, ctx.Err() // the client has gone, or the proxy stops: a sentence has no reader
+	resp, f := s.sender.Send(span.ctx, up.Target, r.Method, rt.url, requestHeader(r), body)
+	if f == nil && beginsWithEndpoint(r, resp) && isEncoded(resp) {
+		_ = resp.Body.Close()
+		f = compressed(up.Target)
 	}
-	if r.Method == http.MethodPost {
+	gone := span.ctx.Err() != nil // the client has gone, or the proxy stops: a sentence has no reader
+	if r.Method == http.MethodPost && (f == nil || !gone) {
 		up.stats.calls.Add(1)
 		up.stats.answeredAfter(time.Since(start))
 		defer func() {
-			if status >= http.StatusBadRequest || f != nil || err != nil && ctx.Err() == nil {
+			if status >= http.StatusBadRequest || f != nil || err != nil && span.ctx.Err() == nil {
 				up.stats.failed.Add(1)
 			}
 		}()
 	}
-	if f != nil {
+	switch {
+	case f == nil:
+		return resp.StatusCode, s.passOn(w, r, s.newAnswer(span, r, resp, rt))
+	case gone:
+		span.cancel()
+		return 0, context.Canceled
+	default:
+		span.cancel()
 		return s.fail(w, r, body, rt, f), nil
 	}
-	defer resp.Body.Close()
-	if beginsWithEndpoint(r, resp) && isEncoded(resp) {
-		f = compressed(up.Target)
-		return s.fail(w, r, body, rt, f), nil
-	}
-	err = s.passOn(w, r, resp, rt)
-	if errors.Is(err, errEndpoint) {
-		s.log.Warn("ended the event stream of a server", "client", up.Name, "error", err)
-	}
-	return resp.StatusCode, err
 }
 
 // requestHeader is the header of a request as it goes on, but for what the sender does.
@@ -95,13 +93,28 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return body, err
 }
 
-// requestContext ends when the client goes away, and for a standing stream also shortly
-// after the proxy begins to stop. Such a stream is no call that could be waited for.
-func (s *Relay) requestContext(r *http.Request) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(r.Context())
-	if r.Method != http.MethodGet && r.Header.Get("Mcp-Method") != "subscriptions/listen" {
-		return ctx, cancel
+// A span is how long a request may take.
+type span struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	// detach has the context of a standing stream outlive the request.
+	detach func()
+}
+
+// isStanding reports whether a request is for a stream that is no call that could be
+// waited for.
+func isStanding(r *http.Request) bool {
+	return r.Method == http.MethodGet || r.Header.Get("Mcp-Method") == "subscriptions/listen"
+}
+
+// newSpan returns a context that ends when the client goes away, and for a standing stream
+// also shortly after the proxy begins to stop. It must be cancelled.
+func (s *Relay) newSpan(r *http.Request) *span {
+	if !isStanding(r) {
+		ctx, cancel := context.WithCancel(r.Context())
+		return &span{ctx: ctx, cancel: cancel}
 	}
-	keep := context.AfterFunc(s.stopping, func() { time.AfterFunc(streamGrace, cancel) })
-	return ctx, func() { keep(); cancel() }
+	ctx, cancel := context.WithCancel(s.streaming)
+	leave := context.AfterFunc(r.Context(), cancel)
+	return &span{ctx: ctx, cancel: cancel, detach: func() { leave() }}
 }

@@ -36,12 +36,8 @@ func (s *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this is the address of an MCP server, for an editor and not for a browser", http.StatusForbidden)
 		return
 	}
-	if s.sse != nil && strings.TrimPrefix(r.URL.Path, rt.prefix) == "/sse" {
-		ctx, cancel := s.requestContext(r)
-		defer cancel()
-		if s.sse(w, r.WithContext(ctx), rt.backend.Target, rt.prefix) {
-			return
-		}
+	if s.isBridged(w, r, rt) {
+		return
 	}
 	start := time.Now()
 	status, err := s.forward(w, r, rt)
@@ -52,6 +48,16 @@ func (s *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// What the client has so far must not look like the whole.
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// isBridged has the older transport served by the bridge, and reports whether it was.
+func (s *Relay) isBridged(w http.ResponseWriter, r *http.Request, rt route) bool {
+	if s.sse == nil || strings.TrimPrefix(r.URL.Path, rt.prefix) != "/sse" {
+		return false
+	}
+	span := s.newSpan(r)
+	defer span.cancel()
+	return s.sse(w, r.WithContext(span.ctx), rt.backend.Target, rt.prefix)
 }
 
 // Handle has the proxy itself answer requests of a pattern, in the form that

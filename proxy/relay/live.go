@@ -2,7 +2,7 @@ package relay
 
 import (
 	"bytes"
-	"net/http"
+	"io"
 	"sync"
 	"time"
 )
@@ -24,7 +24,7 @@ const (
 // that is silent for long it puts comments, between events alone. Its methods must not be
 // called at the same time; its timer takes care of itself.
 type liveWriter struct {
-	w       http.ResponseWriter
+	w       io.Writer
 	flush   func() error
 	silence time.Duration // after which there is a comment; 0: never
 
@@ -38,8 +38,8 @@ type liveWriter struct {
 }
 
 // newLiveWriter needs the header to be written. It must be closed before the handler ends.
-func newLiveWriter(w http.ResponseWriter, silence time.Duration) *liveWriter {
-	l := &liveWriter{w: w, flush: http.NewResponseController(w).Flush, silence: silence, last: time.Now()}
+func newLiveWriter(w io.Writer, flush func() error, silence time.Duration) *liveWriter {
+	l := &liveWriter{w: w, flush: flush, silence: silence, last: time.Now()}
 	l.mu.Lock() // until the timer is there to be seen
 	defer l.mu.Unlock()
 	l.timer = time.AfterFunc(headerPatience, l.tick)

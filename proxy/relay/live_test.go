@@ -119,7 +119,7 @@ func FuzzKeepAliveChangesNoEvent(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, stream []byte, size uint8) {
 		w := httptest.NewRecorder()
-		l := newLiveWriter(w, time.Hour)
+		l := newLiveWriter(w, func() error { return nil }, time.Hour)
 		defer l.Close()
 		for rest := stream; ; {
 			l.mu.Lock()

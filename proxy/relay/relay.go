@@ -71,8 +71,9 @@ type Relay struct {
 	port           int
 	prefix         string // of every local path: a slash and the secret, or ""
 
-	stopping context.Context // done when the proxy begins to stop
-	stop     context.CancelFunc
+	standing  sync.WaitGroup  // streams that are out of the server
+	streaming context.Context // done when standing streams must end
+	stop      context.CancelFunc
 }
 
 // New returns a Relay that is bound to its port; requests wait until [Relay.Serve]. The
@@ -107,7 +108,7 @@ func New(o Options) (*Relay, error) {
 	}
 	s.clients.Store(&clients{})
 	s.SetTargets(o.Targets)
-	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.streaming, s.stop = context.WithCancel(context.Background())
 	s.server = &http.Server{
 		Handler: s,
 		// Or "OPTIONS *" would be answered before the guard.
@@ -153,13 +154,14 @@ func (s *Relay) Serve(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 
-	s.stop()
+	time.AfterFunc(streamGrace, s.stop)
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), callGrace)
 	defer cancel()
 	if err := s.server.Shutdown(grace); err != nil {
 		s.log.Warn("stopped with calls still under way", "waited", callGrace)
 		_ = s.server.Close() // cuts what Shutdown did not wait for
 	}
+	s.standing.Wait()
 	return nil
 }
 

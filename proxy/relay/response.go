@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -33,41 +34,77 @@ func isEventStream(resp *http.Response) bool {
 	return resp.StatusCode < 300 && hasMediaType(resp.Header.Values("Content-Type"), "text/event-stream") && !isEncoded(resp)
 }
 
-// passOn writes the target's response to the client, each part as soon as it is there.
-func (s *Relay) passOn(w http.ResponseWriter, r *http.Request, resp *http.Response, rt route) error {
-	up := rt.backend
-	header := s.headerOf(resp, rt)
-	var source io.Reader = resp.Body
+// An answer is a target's response as the client gets it.
+type answer struct {
+	span   *span
+	client string // its name
+	status int
+	length int64 // -1: not known
+	header http.Header
+	source io.Reader
+	events bool
+	ended  []func() // to be called at its end
+}
+
+func (s *Relay) newAnswer(span *span, r *http.Request, resp *http.Response, rt route) *answer {
+	up, body := rt.backend, resp.Body // the rest of resp is not to be kept for an hour
+	a := &answer{
+		span: span, client: up.Name, status: resp.StatusCode, length: resp.ContentLength,
+		header: s.headerOf(resp, rt), source: body, events: isEventStream(resp),
+		ended: []func(){span.cancel, func() { _ = body.Close() }},
+	}
+	if a.events {
+		up.stats.streams.Add(1)
+		a.ended = append(a.ended, func() { up.stats.streams.Add(-1) }, up.sessions.streaming(sessionKey(r.Header, rt.url)))
+	}
 	if beginsWithEndpoint(r, resp) {
-		header.Del("Content-Length")
-		ended := func() {}
-		defer func() { ended() }()
-		source = &endpointRewriter{source: resp.Body, rewrite: func(ref string) (string, error) {
+		a.header.Del("Content-Length")
+		a.length = -1
+		a.source = &endpointRewriter{source: body, rewrite: func(ref string) (string, error) {
 			here, err := rt.toLocal(ref)
 			if err == nil {
-				ended = up.sessions.beginSSE(rt.resolve(ref), resp)
+				a.ended = append(a.ended, up.sessions.beginSSE(rt.resolve(ref), resp))
 			}
 			return here, err
 		}}
 	}
-	events := isEventStream(resp)
-	if events {
-		up.stats.streams.Add(1)
-		defer up.stats.streams.Add(-1)
-		defer up.sessions.streaming(sessionKey(r.Header, rt.url))()
+	return a
+}
+
+// close undoes what the answer has begun, the last first.
+func (a *answer) close() {
+	for _, f := range slices.Backward(a.ended) {
+		f()
 	}
-	maps.Copy(w.Header(), header)
-	w.WriteHeader(resp.StatusCode)
-	if !events && header.Get("Content-Length") != "" {
-		return copyParts(&wholeWriter{w: w, left: resp.ContentLength}, source)
+}
+
+// passOn writes an answer to the client, each part as soon as it is there. The error says
+// that it broke off. A standing stream goes on when passOn has returned.
+func (s *Relay) passOn(w http.ResponseWriter, r *http.Request, a *answer) error {
+	if a.events && a.length < 0 && isStanding(r) && r.ProtoAtLeast(1, 1) {
+		return s.passOnAlone(w, a)
+	}
+	defer a.close()
+	maps.Copy(w.Header(), a.header)
+	w.WriteHeader(a.status)
+	if a.length >= 0 {
+		return copyParts(&wholeWriter{w: w, left: a.length}, a.source)
 	}
 	silence := s.keepAliveEvery
-	if !events {
+	if !a.events {
 		silence = 0
 	}
-	live := newLiveWriter(w, silence)
+	live := newLiveWriter(w, http.NewResponseController(w).Flush, silence)
 	defer live.Close()
-	return copyParts(live, source)
+	return s.noteSteering(a, copyParts(live, a.source))
+}
+
+// noteSteering tells the people at the proxy of a server that would lead its clients astray.
+func (s *Relay) noteSteering(a *answer, err error) error {
+	if errors.Is(err, errEndpoint) {
+		s.log.Warn("ended the event stream of a server", "client", a.client, "error", err)
+	}
+	return err
 }
 
 // headerOf is the header of the target's response as the client gets it.
@@ -107,7 +144,7 @@ func (b *wholeWriter) Write(p []byte) (int, error) {
 }
 
 const (
-	smallBuffer = 2 << 10 // bytes; most messages are smaller, and most streams are idle
+	smallBuffer = 1 << 10 // bytes; most messages are smaller, and most streams are idle
 	largeBuffer = 32 << 10
 )
 
