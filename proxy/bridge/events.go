@@ -84,6 +84,7 @@ func readEvents(r io.Reader, handle func(event) (more bool)) error {
 // it for long; an LF behind it is skipped when it comes.
 func splitLines() bufio.SplitFunc {
 	afterCR := false
+	searched := 0 // bytes of a line that has no end yet, or a long line would be searched over and over
 	return func(data []byte, atEOF bool) (advance int, token []byte, err error) {
 		start := 0
 		if afterCR && len(data) > 0 {
@@ -92,15 +93,18 @@ func splitLines() bufio.SplitFunc {
 			}
 			afterCR = false
 		}
-		end := bytes.IndexAny(data[start:], "\r\n")
+		end := bytes.IndexAny(data[start+searched:], "\r\n")
 		switch {
 		case end >= 0:
-			end += start
+			end += start + searched
+			searched = 0
 			afterCR = data[end] == '\r'
 			return end + 1, data[start:end], nil
 		case atEOF && len(data) > start:
+			searched = 0
 			return len(data), data[start:], nil
 		}
+		searched = len(data) - start
 		return start, nil, nil
 	}
 }
