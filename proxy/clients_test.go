@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/berth-mcp/berth/internal/localcloud/cloudtest"
+	"github.com/berth-mcp/berth/internal/nodejs"
 )
 
 const (
@@ -26,12 +27,12 @@ const (
 // Clients that others wrote call a private server on the local cloud, each in every way that
 // it has to reach one.
 func TestInteropClientsOfOthersWorkThroughTheProxy(t *testing.T) {
-	n := installNode(t, inspectorPackage, remotePackage)
+	n := nodejs.Install(t, inspectorPackage, remotePackage)
 	proxy := buildProgram(t, t.TempDir(), "github.com/berth-mcp/berth/proxy")
 	cloud := cloudtest.New(t)
 	login, tokenURL := "GOOGLE_APPLICATION_CREDENTIALS="+cloud.LogIn(t), "BERTH_PROXY_TOKEN_URL="+cloud.TokenURL
 	// Some start themselves again by the name "node".
-	path := filepath.Dir(n.binary) + string(filepath.ListSeparator) + os.Getenv("PATH")
+	path := filepath.Dir(n.Binary) + string(filepath.ListSeparator) + os.Getenv("PATH")
 	environment := []string{"HOME=" + t.TempDir(), "PATH=" + path, login, tokenURL}
 	target := "acme=" + cloud.URL
 
@@ -54,9 +55,9 @@ func TestInteropClientsOfOthersWorkThroughTheProxy(t *testing.T) {
 	} {
 		t.Run("MCP Inspector "+name, func(t *testing.T) {
 			// What it starts gets only those variables that it is told of.
-			args := []string{n.script("mcp-inspector"), "--cli", "-e", login, "-e", tokenURL}
+			args := []string{n.Script("mcp-inspector"), "--cli", "-e", login, "-e", tokenURL}
 			args = append(append(args, way...), "--method", "tools/call", "--tool-name", "whoami")
-			c := exec.CommandContext(t.Context(), n.binary, args...)
+			c := exec.CommandContext(t.Context(), n.Binary, args...)
 			c.Env = environment
 			out, err := c.CombinedOutput()
 			require.NoError(t, err, string(out))
@@ -69,7 +70,7 @@ func TestInteropClientsOfOthersWorkThroughTheProxy(t *testing.T) {
 		"over the older transport": {local + "/acme/sse", "--transport", "sse-only"},
 	} {
 		t.Run("mcp-remote "+name, func(t *testing.T) {
-			c := exec.CommandContext(t.Context(), n.binary, append([]string{n.script("mcp-remote")}, way...)...)
+			c := exec.CommandContext(t.Context(), n.Binary, append([]string{n.Script("mcp-remote")}, way...)...)
 			c.Env = environment
 			session, err := mcp.NewClient(&mcp.Implementation{Name: "editor", Version: "1"}, nil).Connect(t.Context(),
 				&mcp.CommandTransport{Command: c}, &mcp.ClientSessionOptions{ProtocolVersion: "2025-06-18"})

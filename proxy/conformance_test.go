@@ -4,15 +4,10 @@ package main_test
 
 import (
 	"bufio"
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -24,21 +19,19 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/berth-mcp/berth/internal/conformance"
 	"github.com/berth-mcp/berth/proxy/token/tokentest"
 )
 
 const (
-	suitePackage = "@modelcontextprotocol/conformance@0.2.0-alpha.12"
-
 	startTimeout = 20 * time.Second
-	suiteTimeout = 3 * time.Minute // a run takes two seconds; under load, ten
 	loadedRuns   = 3
 )
 
 // The MCP conformance suite cannot tell the proxy from the server behind it: every check
 // of every scenario ends as it does without the proxy, whether that is well or not.
 func TestInteropConformanceIsTheSameThroughTheProxy(t *testing.T) {
-	suite := installSuite(t)
+	suite := conformance.Install(t)
 	bin := t.TempDir()
 	server := buildProgram(t, bin, "github.com/modelcontextprotocol/go-sdk/conformance/everything-server")
 	proxy := buildProgram(t, bin, "github.com/berth-mcp/berth/proxy")
@@ -51,59 +44,24 @@ func TestInteropConformanceIsTheSameThroughTheProxy(t *testing.T) {
 		t.Run(fmt.Sprintf("%s, stateless %s", test.revision, test.stateless), func(t *testing.T) {
 			direct := startServer(t, server, test.stateless)
 			local := startProxy(t, proxy, direct)
-			want := suite.run(t, direct, test.revision)
+			want := runSuite(t, suite, direct, test.revision)
 			require.Greater(t, len(want), 50, "the suite has run")
 			require.True(t, slices.ContainsFunc(want, func(s string) bool { return strings.HasSuffix(s, " SUCCESS") }))
 
-			assert.Empty(t, cmp.Diff(want, suite.run(t, local, test.revision)), "without a name in the path")
-			assert.Empty(t, cmp.Diff(want, suite.run(t, local+"/acme", test.revision)), "with a name in the path")
+			assert.Empty(t, cmp.Diff(want, runSuite(t, suite, local, test.revision)), "without a name in the path")
+			assert.Empty(t, cmp.Diff(want, runSuite(t, suite, local+"/acme", test.revision)), "with a name in the path")
 
 			defer loadCPU()()
 			for i := range loadedRuns {
-				assert.Empty(t, cmp.Diff(want, suite.run(t, local+"/acme", test.revision)), "under load, run %d", i+1)
+				assert.Empty(t, cmp.Diff(want, runSuite(t, suite, local+"/acme", test.revision)), "under load, run %d", i+1)
 			}
 		})
 	}
 }
 
-type suite struct{ node, script string }
-
-func installSuite(t *testing.T) suite {
+func runSuite(t *testing.T, suite conformance.Suite, url, revision string) []string {
 	t.Helper()
-	n := installNode(t, suitePackage)
-	return suite{node: n.binary, script: n.script("conformance")}
-}
-
-var stamp = regexp.MustCompile(`-\d{4}-\d\d-\d\dT[0-9-]+Z$`)
-
-// run returns a line for each check, sorted: its scenario, its id and how it ended.
-func (s suite) run(t *testing.T, url, revision string) []string {
-	t.Helper()
-	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), suiteTimeout)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, s.node, s.script, "server", "--url", url, "--requirements", revision, "--output-dir", dir).CombinedOutput()
-	var failed *exec.ExitError // some checks did not pass, which is for the caller to judge
-	require.True(t, err == nil || errors.As(err, &failed), "%v: %s", err, out)
-	require.NoError(t, ctx.Err(), "the suite hangs: %s", out)
-
-	files, err := filepath.Glob(filepath.Join(dir, "*", "checks.json"))
-	require.NoError(t, err)
-	require.NotEmpty(t, files, "%s", out)
-	var lines []string
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		require.NoError(t, err)
-		var checks []struct{ ID, Name, Status string }
-		require.NoError(t, json.Unmarshal(content, &checks))
-		scenario := stamp.ReplaceAllString(filepath.Base(filepath.Dir(file)), "")
-		lines = append(lines, fmt.Sprintf("%s: %d checks", scenario, len(checks)))
-		for _, c := range checks {
-			lines = append(lines, fmt.Sprintf("%s: %s (%s) %s", scenario, c.ID, c.Name, c.Status))
-		}
-	}
-	slices.Sort(lines)
-	return lines
+	return conformance.Lines(suite.Run(t, url, revision))
 }
 
 func buildProgram(t *testing.T, dir, pkg string) string {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -39,8 +40,9 @@ type Cloud struct {
 	invokers atomic.Value // []string
 }
 
-// New starts a cloud in which Ada may use the server.
-func New(t *testing.T) *Cloud {
+// New starts a cloud in which Ada may use the server. env are more variables of the
+// server, as NAME=VALUE.
+func New(t *testing.T, env ...string) *Cloud {
 	t.Helper()
 	var handler atomic.Value
 	accounts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.Load().(http.Handler).ServeHTTP(w, r) }))
@@ -52,11 +54,11 @@ func New(t *testing.T) *Cloud {
 
 	c := &Cloud{Directory: directory, TokenURL: accounts.URL + "/token"}
 	c.Admit("user:" + Ada)
-	c.URL = c.deploy(t)
+	c.URL = c.deploy(t, env)
 	return c
 }
 
-func (c *Cloud) deploy(t *testing.T) (url string) {
+func (c *Cloud) deploy(t *testing.T, env []string) (url string) {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "server")
 	out, err := exec.Command("go", "build", "-o", binary, "github.com/berth-mcp/berth/server").CombinedOutput()
@@ -68,11 +70,16 @@ func (c *Cloud) deploy(t *testing.T) (url string) {
 	image := imagetest.Push(t, registry, imagetest.Image(t, v1.Config{Entrypoint: []string{"/server"}}, layer))
 	images, err := instance.NewImages(instance.ImagesOptions{Registry: registry, Dir: t.TempDir()})
 	require.NoError(t, err)
+	variables := map[string]string{"BERTH_LISTEN": "127.0.0.1", "BERTH_CLIENT": "acme", "BERTH_IDENTITY": "cloudrun"}
+	for _, variable := range env {
+		name, value, _ := strings.Cut(variable, "=")
+		variables[name] = value
+	}
 	front, err := frontend.New(frontend.Options{
 		Directory: c.Directory, Images: images, Projects: map[string]int64{"project": 1},
 		Secret: func(string, string) ([]byte, error) { return nil, errors.New("there are no secrets") },
 		Policy: func(string) []string { return c.invokers.Load().([]string) },
-		Env:    map[string]string{"BERTH_LISTEN": "127.0.0.1", "BERTH_CLIENT": "acme", "BERTH_IDENTITY": "cloudrun"},
+		Env:    variables,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, front.Close(t.Context())) })

