@@ -37,6 +37,8 @@ var knownPermissions = func() []string {
 		"cloudkms.cryptoKeyVersions.useToDecrypt",
 		useKey,
 		"serviceusage.services.use",
+		"storage.buckets.create", // those on a bucket itself are asked for there
+		"storage.buckets.delete",
 	}
 	for _, r := range rules {
 		if r.permission != "" {

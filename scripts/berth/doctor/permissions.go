@@ -50,8 +50,10 @@ var needs = []need{
 	{secrets, []string{"secretmanager"}, "manage secrets and who may read them", "roles/secretmanager.admin", slices.Concat(
 		verbs("secretmanager.secrets.", "create", "delete", "get", "getIamPolicy", "setIamPolicy", "update"),
 		verbs("secretmanager.versions.", "access", "add", "destroy", "get"))},
+	// An owner of the project has the rest by the bucket's own policy, which does not
+	// exist yet; anybody else has all of it by the role.
 	{data, []string{"storage"}, "manage the bucket and who may read it", "roles/storage.admin",
-		verbs("storage.buckets.", "create", "delete", "get", "getIamPolicy", "setIamPolicy", "update")},
+		verbs("storage.buckets.", "create", "delete")},
 	{alerts, []string{"logging"}, "manage log-based metrics", "roles/logging.configWriter",
 		verbs("logging.logMetrics.", "create", "delete", "get", "update")},
 	{alerts, []string{"monitoring"}, "manage alerts and the dashboard", "roles/monitoring.editor", slices.Concat(
