@@ -18,9 +18,10 @@ import (
 )
 
 const (
-	// keepAliveEvery is how often an idle stream gets a comment. Some clients give a
-	// stream up after five minutes of silence, and some networks after one.
-	keepAliveEvery = 25 * time.Second
+	// keepAliveEvery is how often a stream gets a comment: what the HTML standard advises
+	// (section 9.2.7, "about 15 seconds"). Some clients give up on a stream after a minute
+	// without a byte.
+	keepAliveEvery = 15 * time.Second
 
 	// maxEditors bounds the sessions of one proxy.
 	maxEditors = 1024

@@ -21,20 +21,24 @@ import (
 	"github.com/berth-mcp/berth/proxy/token/tokentest"
 )
 
-// proxy runs a whole proxy for the rig's server and returns its URL, and what stops it.
-func (r *rig) proxy(t *testing.T, change func(*SSE)) (url string, stop func()) {
+// proxy runs a whole proxy for the rig's server and returns it, and what stops it.
+func (r *rig) proxy(t *testing.T, change func(*SSE)) (proxy *relay.Relay, stop func()) {
 	t.Helper()
 	tokens := token.NewSource(token.Options{
 		File:     tokentest.WriteLogin(t, t.TempDir(), r.endpoint.URL, tokentest.RefreshToken),
 		TokenURL: r.endpoint.URL,
 		Logger:   r.log,
 	})
-	sse := NewSSE(r.sender, r.log)
+	var sse *SSE
+	p, err := relay.New(relay.Options{Targets: []relay.Target{r.target}, Tokens: tokens, Logger: r.log,
+		SSE: func(w http.ResponseWriter, r *http.Request, t relay.Target, prefix string) bool {
+			return sse.Serve(w, r, t, prefix)
+		}})
+	require.NoError(t, err)
+	sse = NewSSE(p.Sender(), r.log)
 	if change != nil {
 		change(sse)
 	}
-	p, err := relay.New(relay.Options{Targets: []relay.Target{r.target}, Tokens: tokens, SSE: sse.Serve, Logger: r.log})
-	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- p.Serve(ctx) }()
@@ -46,7 +50,7 @@ func (r *rig) proxy(t *testing.T, change func(*SSE)) (url string, stop func()) {
 		assert.Empty(t, sse.editors)
 	})
 	t.Cleanup(stop)
-	return p.URL(), stop
+	return p, stop
 }
 
 // olderEditor connects a client of the SDK over the older transport.
@@ -75,7 +79,8 @@ func TestAnOlderEditorUsesAServerOnManyInstances(t *testing.T) {
 	r := newRig(t, serve(t, instances(t, 3, func() http.Handler {
 		return newPortal(t).streamable(mcp.StreamableHTTPOptions{Stateless: true})
 	})))
-	url, _ := r.proxy(t, nil)
+	proxy, _ := r.proxy(t, nil)
+	url := proxy.URL()
 	for _, path := range []string{"/sse", "/acme/sse"} {
 		progress := make(chan float64, 10)
 		editor := olderEditor(t, url+path, &mcp.ClientOptions{
@@ -102,7 +107,8 @@ func TestAnOlderEditorUsesAServerOnManyInstances(t *testing.T) {
 func TestAnOlderEditorHasASessionWithAServerThatHasSessions(t *testing.T) {
 	p := newPortal(t)
 	r := newRig(t, serve(t, p.streamable(mcp.StreamableHTTPOptions{})))
-	url, _ := r.proxy(t, nil)
+	proxy, _ := r.proxy(t, nil)
+	url := proxy.URL()
 	changed := make(chan struct{}, 10)
 	editor := olderEditor(t, url+"/sse", &mcp.ClientOptions{
 		ToolListChangedHandler: func(context.Context, *mcp.ToolListChangedRequest) { changed <- struct{}{} },
@@ -157,7 +163,8 @@ func (c *counted) of(key string) int {
 func TestAServerWithTheOlderTransportAloneIsRelayedAndAskedOnce(t *testing.T) {
 	server := &counted{Handler: newPortal(t).onlySSE()}
 	r := newRig(t, serve(t, server))
-	url, _ := r.proxy(t, nil)
+	proxy, _ := r.proxy(t, nil)
+	url := proxy.URL()
 	for range 3 {
 		editor := olderEditor(t, url+"/acme/sse", nil)
 		_, err := editor.CallTool(t.Context(), &mcp.CallToolParams{Name: "echo", Arguments: echo{"x"}})
@@ -172,7 +179,8 @@ func TestAServersOwnLoginIsForTheEditorToSee(t *testing.T) {
 		w.Header().Set("WWW-Authenticate", `Bearer resource_metadata="/.well-known/oauth-protected-resource"`)
 		http.Error(w, "log in", http.StatusUnauthorized)
 	})))
-	url, _ := r.proxy(t, nil)
+	proxy, _ := r.proxy(t, nil)
+	url := proxy.URL()
 	resp, _ := get(t, url+"/sse")
 	assert.Equal(t, http.StatusUnauthorized, resp.StatusCode)
 	assert.Contains(t, resp.Header.Get("WWW-Authenticate"), "resource_metadata")
@@ -209,7 +217,8 @@ func TestWhatAServerSpeaksIsAskedAgainIfItCouldNotAnswer(t *testing.T) {
 		}
 		portal.ServeHTTP(w, r)
 	})))
-	url, _ := r.proxy(t, nil)
+	proxy, _ := r.proxy(t, nil)
+	url := proxy.URL()
 	resp, body := get(t, url+"/sse")
 	text, err := io.ReadAll(body)
 	require.NoError(t, err)
@@ -256,7 +265,8 @@ func post(t *testing.T, url, contentType string, body io.Reader) int {
 
 func TestWhatAnOlderEditorPostsIsChecked(t *testing.T) {
 	r, s := newScript(t, nil)
-	url, stop := r.proxy(t, nil)
+	proxy, stop := r.proxy(t, nil)
+	url := proxy.URL()
 	stream, postTo := open(t, url, "/acme/sse")
 	assert.Equal(t, http.StatusNotFound, post(t, url+"/acme/sse?"+sessionParam+"=guessed", "application/json", strings.NewReader(aCall)))
 	assert.Equal(t, http.StatusUnsupportedMediaType, post(t, postTo, "text/plain", strings.NewReader(aCall)))
@@ -265,6 +275,10 @@ func TestWhatAnOlderEditorPostsIsChecked(t *testing.T) {
 	assert.Equal(t, http.StatusAccepted, post(t, postTo, "application/json; charset=utf-8", strings.NewReader(aCall)))
 	assert.Equal(t, "event: message", line(t, stream))
 	assert.Equal(t, `data: {"jsonrpc":"2.0","id":7,"result":{}}`, line(t, stream))
+	figures := proxy.Snapshot()[0]
+	assert.Equal(t, 1, figures.Streams)
+	assert.EqualValues(t, 2, figures.Calls, "with the proxy's own ping")
+	assert.Zero(t, figures.Failed)
 	if calls := s.requests("tools/call"); assert.Len(t, calls, 1) {
 		assert.Equal(t, "Bearer the-editor's-own", calls[0].header.Get("Authorization"), "it is meant for the server")
 		assert.Empty(t, calls[0].header.Get("Mcp-Session-Id"), "the session with the server is the proxy's")
@@ -281,7 +295,8 @@ func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
 func TestAnIdleStreamIsKeptAlive(t *testing.T) {
 	r, _ := newScript(t, nil)
-	url, _ := r.proxy(t, func(h *SSE) { h.keepAliveEvery = time.Millisecond })
+	proxy, _ := r.proxy(t, func(h *SSE) { h.keepAliveEvery = time.Millisecond })
+	url := proxy.URL()
 	stream, _ := open(t, url, "/sse")
 	for range 3 {
 		assert.Equal(t, ": keep-alive", line(t, stream))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -45,10 +46,12 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 	}
 	r := &reloader{common: c, args: args, tokens: tokens, log: log, file: file, state: c.read}
 	r.found(err)
-	older := relay.NewSender(tokens, c.roots) // for editors with the older transport; also asks for tokens
-	defer older.Close()
+	var older *bridge.SSE // sends through the proxy, and so is made after it
 	proxy, err := relay.New(relay.Options{
-		Port: c.port, Secret: secret, Targets: targets, Tokens: tokens, RootCAs: c.roots, SSE: bridge.NewSSE(older, log).Serve, Logger: log,
+		Port: c.port, Secret: secret, Targets: targets, Tokens: tokens, RootCAs: c.roots, Logger: log,
+		SSE: func(w http.ResponseWriter, r *http.Request, t relay.Target, prefix string) bool {
+			return older.Serve(w, r, t, prefix)
+		},
 	})
 	var taken *relay.PortTakenError
 	switch {
@@ -58,7 +61,8 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 		return err
 	}
 	r.targets = proxy.SetTargets
-	operate.Register(proxy, older, version())
+	older = bridge.NewSSE(proxy.Sender(), log)
+	operate.Register(proxy, proxy.Sender().Sender, version())
 	c.showPage(command, proxy, secret, tokens, log)
 	if err := announce(command.OutOrStdout(), c.shownURL(command.OutOrStdout(), proxy), targets); err != nil {
 		return errors.Join(fmt.Errorf("write to standard output: %w", err), proxy.Close())

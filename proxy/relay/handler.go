@@ -57,6 +57,10 @@ func (s *Relay) isBridged(w http.ResponseWriter, r *http.Request, rt route) bool
 	}
 	span := s.newSpan(r)
 	defer span.cancel()
+	if r.Method == http.MethodGet {
+		rt.backend.stats.streams.Add(1)
+		defer rt.backend.stats.streams.Add(-1)
+	}
 	return s.sse(w, r.WithContext(span.ctx), rt.backend.Target, rt.prefix)
 }
 
