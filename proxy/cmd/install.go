@@ -113,6 +113,9 @@ func (i *connection) install(command *cobra.Command, args []string) error {
 	problems := []error{err}
 	if !i.list {
 		problems = append(problems, i.chooseClients(chosen))
+		if place.Project == "" && slices.ContainsFunc(chosen, i.starts) {
+			problems = append(problems, checkStays(place.Program))
+		}
 	}
 	if err := errors.Join(problems...); err != nil {
 		return &exitError{exitUsage, err}
@@ -258,7 +261,7 @@ func (i *connection) chooseClients(chosen []editors.Editor) error {
 			problems = append(problems, fmt.Errorf("--client %q: %w", client, err))
 			continue
 		}
-		starts := slices.IndexFunc(chosen, func(e editors.Editor) bool { return i.starts(e) })
+		starts := slices.IndexFunc(chosen, i.starts)
 		if starts >= 0 && !slices.Contains(inFile, client) {
 			problems = append(problems, fmt.Errorf("--client %q: %s starts berth-proxy by itself, and does not know where that client's server is: add it with `berth-proxy add %s=URL` first",
 				client, chosen[starts].Title, client))

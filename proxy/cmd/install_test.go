@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -91,8 +92,18 @@ func TestEditorsAreConnectedToTheClientsOfTheFile(t *testing.T) {
 func TestAnEditorThatStartsTheProxyFindsTheSameFileAndCloud(t *testing.T) {
 	w := newWorld(t)
 	home := newHome(t)
-	runs(t, exitOK, "add", "acme=http://127.0.0.1:9")
-	runs(t, exitOK, "install", "cursor", "--stdio")
+	// It is known again although it has another name.
+	program := filepath.Join(t.TempDir(), "proxy")
+	require.NoError(t, os.Link(build(t), program))
+	does := func(args ...string) {
+		t.Helper()
+		c := exec.Command(program, args...)
+		c.Env = os.Environ()
+		out, err := c.CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
+	does("add", "acme=http://127.0.0.1:9")
+	does("install", "cursor", "--stdio")
 	var config struct {
 		Servers map[string]struct {
 			Command string   `json:"command"`
@@ -100,15 +111,15 @@ func TestAnEditorThatStartsTheProxyFindsTheSameFileAndCloud(t *testing.T) {
 		} `json:"mcpServers"`
 	}
 	require.NoError(t, json.Unmarshal([]byte(read(t, filepath.Join(home, ".cursor", "mcp.json"))), &config))
-	program, err := os.Executable()
-	require.NoError(t, err)
 	assert.Equal(t, program, config.Servers["acme"].Command)
 	assert.Equal(t, []string{"stdio", "acme", "--config", w.file, "--token-url", w.endpoint.URL, "--run-url", w.api.URL}, config.Servers["acme"].Args)
-	// It is known again, although the program has another name in a test.
-	runs(t, exitOK, "install", "cursor")
-	runs(t, exitOK, "install", "cursor", "--stdio")
-	runs(t, exitOK, "uninstall", "cursor")
+	does("install", "cursor")
+	does("install", "cursor", "--stdio")
+	does("uninstall", "cursor")
 	assert.NotContains(t, read(t, filepath.Join(home, ".cursor", "mcp.json")), "acme")
+
+	_, errs := runs(t, exitUsage, "install", "cursor", "--stdio") // the test's own program is as one of go run
+	assert.Contains(t, errs, "this berth-proxy is one of `go run`")
 }
 
 func TestAProjectsConfigurationIsForAllWhoWorkOnIt(t *testing.T) {
@@ -147,7 +158,8 @@ func TestWrongUseOfInstallIsToldAllAtOnce(t *testing.T) {
 		"nothing": {[]string{"install"}, []string{"no editor is given", "no client is given"}},
 		"everything": {[]string{"install", "cursr", "claude-desktop", "--all", "--client=acme,B", "--scope=both", "--name=a b", "--port=0"}, []string{
 			"--port 0 is another port each time", `--scope "both": use user or project`, `editor "cursr" is not known`, "--all means every editor",
-			`--client "acme": Claude Desktop starts berth-proxy by itself`, `--client "B": use 1 to 63`, `--name "a b": use 1 to 64`, "--name is for one client"}},
+			`--client "acme": Claude Desktop starts berth-proxy by itself`, `--client "B": use 1 to 63`, `--name "a b": use 1 to 64`, "--name is for one client",
+			"this berth-proxy is one of `go run`"}},
 		"nothing to take out of": {[]string{"uninstall"}, []string{"no editor is given"}},
 	} {
 		t.Run(name, func(t *testing.T) {

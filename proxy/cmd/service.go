@@ -78,8 +78,8 @@ func (c *common) service(command *cobra.Command) (service.Unit, error) {
 	if err != nil {
 		return service.Unit{}, fmt.Errorf("find the path of berth-proxy: %w", err)
 	}
-	if strings.Contains(program, string(filepath.Separator)+"go-build") {
-		return service.Unit{}, errors.New("this berth-proxy is one of `go run`, which is gone when it ends: build it with `go build -o berth-proxy ./proxy`, put it where it is to stay, and call that")
+	if err := checkStays(program); err != nil {
+		return service.Unit{}, err
 	}
 	account, err := user.Current()
 	if err != nil {
@@ -100,6 +100,14 @@ func (c *common) service(command *cobra.Command) (service.Unit, error) {
 		who = account.Username
 	}
 	return service.New(runtime.GOOS, s, service.Home{Dir: home, User: who, Getenv: os.Getenv})
+}
+
+// checkStays refuses a program that others are to start later, and that will not be there.
+func checkStays(program string) error {
+	if strings.Contains(program, string(filepath.Separator)+"go-build") {
+		return errors.New("this berth-proxy is one of `go run`, which is gone when it ends: build it with `go build -o berth-proxy ./proxy`, put it where it is to stay, and call that")
+	}
+	return nil
 }
 
 func printService(command *cobra.Command, unit service.Unit) error {
