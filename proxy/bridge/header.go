@@ -19,7 +19,7 @@ func standardHeaders(h http.Header, m message, tools *toolParams) {
 	if m.isResponse() {
 		return
 	}
-	h.Set("Mcp-Method", m.method)
+	h.Set("Mcp-Method", headerValue(m.method))
 	switch m.method {
 	case methodCallTool, methodGetPrompt, methodReadResource:
 		h.Set("Mcp-Name", headerValue(m.name))

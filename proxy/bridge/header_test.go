@@ -28,6 +28,8 @@ func TestWhatTheNewestRevisionWantsInHeadersIsThere(t *testing.T) {
 			map[string]string{"Mcp-Name": "=?base64?YQ0KWC1TZXJ2ZXJsZXNzLUF1dGhvcml6YXRpb246IGI=?="}},
 		"a name that looks encoded": {`"method":"tools/call","params":{"name":"=?base64?x?=",` + meta + `}`,
 			map[string]string{"Mcp-Name": "=?base64?PT9iYXNlNjQ/eD89?="}},
+		"a method that would be a header of its own": {`"method":"a\r\nb: c","params":{` + meta + `}`,
+			map[string]string{"Mcp-Method": "=?base64?YQ0KYjogYw==?="}},
 		"neither": {`"method":"server/discover","params":{` + meta + `}`,
 			map[string]string{"Mcp-Method": "server/discover", "Mcp-Name": ""}},
 	} {
@@ -53,6 +55,14 @@ func TestOlderRevisionsHaveNoneOfTheNewestHeaders(t *testing.T) {
 	for name := range s.got[0].header {
 		assert.False(t, strings.HasPrefix(name, "Mcp-"), name)
 	}
+}
+
+func TestARevisionThatCouldBeNoHeaderIsLeftToTheServer(t *testing.T) {
+	r, s := newScript(t, nil)
+	e := r.raw(t)
+	e.write(`{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28\r\nA: b"}}}`)
+	assert.Contains(t, e.read(), `"id":1`)
+	assert.Empty(t, s.got[0].header.Get("Mcp-Protocol-Version"))
 }
 
 const schema = `{"type":"object","properties":{

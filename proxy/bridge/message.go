@@ -80,8 +80,10 @@ func (m *message) peekAtParams() {
 		URI       string `json:"uri"`
 		RequestID any    `json:"requestId"`
 	}
-	_ = json.Unmarshal(m.params, &params) // what is not as it should be is for the server to refuse
-	m.revision = params.Meta.Revision
+	_ = json.Unmarshal(m.params, &params)            // what is not as it should be is for the server to refuse
+	if fieldName.MatchString(params.Meta.Revision) { // or it could be no header
+		m.revision = params.Meta.Revision
+	}
 	switch m.method {
 	case methodCallTool, methodGetPrompt:
 		m.name = params.Name

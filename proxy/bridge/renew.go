@@ -136,37 +136,37 @@ func (s *Session) beginLike(ctx context.Context, old *upstream, o *opening, agai
 	if o == nil {
 		return up, nil
 	}
-	if err := s.repeat(ctx, up, o, again); err != nil {
+	begun, err := s.repeat(ctx, up, o, again)
+	if err != nil {
 		up.end()
-		return nil, err
 	}
-	return up, nil
+	return begun, err
 }
 
 // repeat makes the editor's handshake with a new session.
-func (s *Session) repeat(ctx context.Context, up *upstream, o *opening, again []message) error {
-	answer, err := s.ask(ctx, up, methodInitialize, o.params)
+func (s *Session) repeat(ctx context.Context, up *upstream, o *opening, again []message) (*upstream, error) {
+	up, answer, err := s.ask(ctx, up, methodInitialize, o.params)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case answer.failed:
-		return lost(s.target, "refuses to begin another")
+		return nil, lost(s.target, "refuses to begin another")
 	}
 	if now := revisionOf(answer.result); now != o.revision {
-		return lost(s.target, "now speaks the revision %q instead of %q", now, o.revision)
+		return nil, lost(s.target, "now speaks the revision %q instead of %q", now, o.revision)
 	}
-	up.revision = o.revision // nobody else has it yet
+	up = up.with(func(up *upstream) { up.revision = o.revision })
 	resp, err := s.sendTo(ctx, up, request(jsonrpc.ID{}, methodInitialized, nil))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	drop(resp)
 	for _, m := range again {
-		if answer, err := s.ask(ctx, up, m.method, m.params); err != nil || answer.failed {
+		if _, answer, err := s.ask(ctx, up, m.method, m.params); err != nil || answer.failed {
 			s.log.Warn("the new session lacks what the old one had", "method", m.method)
 		}
 	}
-	return nil
+	return up, nil
 }
 
 // forgetAsked withdraws the questions of a session that is gone.
@@ -180,8 +180,9 @@ func (s *Session) forgetAsked() {
 	}
 }
 
-// ask makes a call of the bridge's own.
-func (s *Session) ask(ctx context.Context, up *upstream, method string, params json.RawMessage) (message, error) {
+// ask makes a call of the bridge's own. After an initialize, the upstream that it returns is
+// the session that has begun.
+func (s *Session) ask(ctx context.Context, up *upstream, method string, params json.RawMessage) (*upstream, message, error) {
 	s.mu.Lock()
 	s.ids++
 	id, err := jsonrpc.MakeID(fmt.Sprintf("berth-proxy-%d", s.ids))
@@ -197,17 +198,17 @@ func (s *Session) ask(ctx context.Context, up *upstream, method string, params j
 
 	resp, err := s.sendTo(c.ctx, up, c.message)
 	if err != nil {
-		return message{}, err
+		return nil, message{}, err
 	}
 	if method == methodInitialize {
-		up.sessionID = resp.Header.Get(sessionHeader)
+		up = up.with(func(up *upstream) { up.sessionID = resp.Header.Get(sessionHeader) })
 	}
 	err = s.follow(c, up, resp)
 	if s.isPending(c) {
-		return message{}, err
+		return nil, message{}, err
 	}
 	<-c.done
-	return *c.own, nil
+	return up, *c.own, nil
 }
 
 // maxToolPages bounds the list of tools that is read for one call.
@@ -230,7 +231,7 @@ func (s *Session) learnTools(c *call) bool {
 		if err != nil {
 			return false
 		}
-		answer, err := s.ask(c.ctx, up, methodListTools, params)
+		_, answer, err := s.ask(c.ctx, up, methodListTools, params)
 		if err != nil || answer.failed {
 			return false
 		}

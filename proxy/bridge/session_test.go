@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -327,6 +328,24 @@ func TestASignalEndsCallsThatTakeTooLong(t *testing.T) {
 	stop()
 	require.NoError(t, within(t, ended, "the end of the bridge"), "although standard input stays open")
 	within(t, left, "the server's notice")
+	require.NoError(t, inW.Close())
+}
+
+func TestASignalEndsTheBridgeAlthoughTheEditorDoesNotRead(t *testing.T) {
+	r, s := newScript(t, nil)
+	in, inW := io.Pipe()
+	outR, out := io.Pipe() // of which nothing is read
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Stdio(ctx, in, out, Options{Target: r.target, Sender: r.sender, Logger: r.log})
+	}()
+	_, err := io.WriteString(inW, aCall+"\n")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return len(s.requests("tools/call")) > 0 }, deadline, time.Millisecond)
+	stop()
+	require.NoError(t, within(t, ended, "the end of the bridge"))
+	require.NoError(t, outR.Close())
 	require.NoError(t, inW.Close())
 }
 

@@ -40,7 +40,7 @@ func Stdio(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 		return err
 	}
 	s := New(o)
-	defer s.Close()
+	defer s.closeInTime()
 
 	read := make(chan error, 1)
 	go func() { read <- s.readLines(in) }()
@@ -66,6 +66,22 @@ func Stdio(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 		return fmt.Errorf("read standard input: %w", failed)
 	}
 	return nil
+}
+
+// closeTimeout bounds the end of the session if out is not read.
+const closeTimeout = 2 * farewellTimeout
+
+func (s *Session) closeInTime() {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		s.Close()
+	}()
+	select {
+	case <-closed:
+	case <-time.After(closeTimeout):
+		s.log.Warn("stopped although the editor has not read all of standard output")
+	}
 }
 
 // keptBuffer is the most that is kept for the next message or line, in bytes.
