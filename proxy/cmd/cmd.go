@@ -117,21 +117,12 @@ func newRoot(c *common) *cobra.Command {
 	return command
 }
 
-// version is the module's version, the commit and time that it was built from if they are
-// known, and what it was built with and for.
+// version is the module's version, which of a checkout is its tag or commit, and what it was
+// built with and for.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
 	}
-	parts := []string{cmp.Or(info.Main.Version, "(devel)")}
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision", s.Key == "vcs.time":
-			parts = append(parts, s.Value)
-		case s.Key == "vcs.modified" && s.Value == "true":
-			parts = append(parts, "modified")
-		}
-	}
-	return strings.Join(append(parts, info.GoVersion, runtime.GOOS+"/"+runtime.GOARCH), " ")
+	return fmt.Sprintf("%s %s %s/%s", cmp.Or(info.Main.Version, "(devel)"), info.GoVersion, runtime.GOOS, runtime.GOARCH)
 }

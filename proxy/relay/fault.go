@@ -79,8 +79,7 @@ func byPlatform(t Target, tok token.Token, status int) *Fault {
 	switch status {
 	case http.StatusUnauthorized:
 		return &Fault{Code: CodeNotAccepted, Status: statusRefused,
-			Message: fmt.Sprintf("Cloud Run does not accept the login of %s for %s: run `gcloud auth application-default login`, then try again",
-				tok.Account(), t.Name)}
+			Message: fmt.Sprintf("Cloud Run does not accept the login of %s for %s: %s", tok.Account(), t.Name, t.howToBeAccepted(tok))}
 	case http.StatusForbidden:
 		return &Fault{Code: CodeNoAccess, Status: statusRefused,
 			Message: fmt.Sprintf("%s may not use %s: %s, which takes some minutes to take effect; if that is the wrong account, run `gcloud auth application-default login` with the right one",
@@ -91,6 +90,15 @@ func byPlatform(t Target, tok token.Token, status int) *Fault {
 	}
 	return &Fault{Code: CodeUnavailable, Status: status,
 		Message: fmt.Sprintf("the server of %s failed (%d %s): try again, and tell the people who run it if it stays so", t.Name, status, http.StatusText(status))}
+}
+
+// howToBeAccepted tells what to do about a token that is not accepted. A service account's
+// is for one audience, which may not be one of the server's.
+func (t Target) howToBeAccepted(tok token.Token) string {
+	if tok.IsServiceAccount() {
+		return fmt.Sprintf("its token was for the audience %q: if the service has custom audiences, give one of them as the client's audience", t.audience())
+	}
+	return "run `gcloud auth application-default login`, then try again"
 }
 
 // howToGetAccess names whom to ask, where that is known.

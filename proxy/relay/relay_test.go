@@ -233,6 +233,14 @@ func TestARefusedTokenIsRenewedAndTheRequestSentOnceMore(t *testing.T) {
 	}
 }
 
+func TestAServiceAccountThatIsNotAcceptedIsToldOfItsAudience(t *testing.T) {
+	server := upstream(t, func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusUnauthorized) })
+	h := start(t, "acme="+server.URL)
+	h.endpoint.Set(func(e *tokentest.Endpoint) { e.Email = "agent@my-project.iam.gserviceaccount.com" })
+	_, body := do(t, h.request(t, http.MethodPost, "/mcp", call))
+	assert.Contains(t, body, "its token was for the audience \\\""+server.URL+"\\\": if the service has custom audiences")
+}
+
 func TestAPlatformsAnswerBecomesASentence(t *testing.T) {
 	for name, test := range map[string]struct {
 		status    int

@@ -81,6 +81,9 @@ func (t Token) Account() string {
 	return t.Email
 }
 
+// IsServiceAccount reports whether the account is not a person's.
+func (t Token) IsServiceAccount() bool { return strings.HasSuffix(t.Email, ".gserviceaccount.com") }
+
 func (t Token) String() string {
 	return fmt.Sprintf("ID token of %s from %s until %s", t.Account(), t.Issuer, t.Expires.UTC().Format(time.RFC3339))
 }
