@@ -294,6 +294,7 @@ func (c *Cloud) ProviderConfig() map[string]string {
 		"gcp:serviceUsageCustomEndpoint":     c.apiURL + "/",
 		"gcp:artifactRegistryCustomEndpoint": c.apiURL + "/v1/",
 		"gcp:secretManagerCustomEndpoint":    c.apiURL + "/v1/",
+		"gcp:storageCustomEndpoint":          c.storageURL,
 		"gcp:cloudIdentityCustomEndpoint":    c.apiURL + "/v1/",
 		"gcp:kmsCustomEndpoint":              c.apiURL + "/v1/",
 		"gcp:loggingCustomEndpoint":          c.apiURL + "/v2/",

@@ -70,8 +70,8 @@ func (s *storage) createBucket(w http.ResponseWriter, c *storageCall) {
 	if !ok {
 		return
 	}
-	wanted := &storageapi.Bucket{}
-	if err := json.Unmarshal(c.body, wanted); err != nil {
+	wanted, err := c.bucketBody()
+	if err != nil {
 		writeStorageError(w, http.StatusBadRequest, "parseError", badJSON+" "+err.Error())
 		return
 	}
@@ -121,8 +121,8 @@ func (s *storage) getBucket(w http.ResponseWriter, c *storageCall) {
 
 // patchBucket merges what is given into what is there: null takes away.
 func (s *storage) patchBucket(w http.ResponseWriter, c *storageCall) {
-	var change map[string]any
-	if err := json.Unmarshal(c.body, &change); err != nil {
+	change, err := c.objectBody()
+	if err != nil {
 		writeStorageError(w, http.StatusBadRequest, "parseError", badJSON+" "+err.Error())
 		return
 	}

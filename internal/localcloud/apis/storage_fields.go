@@ -83,6 +83,9 @@ func (s *storage) updateBucket(b, old *storageapi.Bucket) {
 		b.IamConfiguration = &storageapi.BucketIamConfiguration{}
 	}
 	b.IamConfiguration.PublicAccessPrevention = cmp.Or(b.IamConfiguration.PublicAccessPrevention, inherited)
+	if b.Versioning != nil {
+		b.Versioning.ForceSendFields = []string{"Enabled"} // false was said by somebody
+	}
 	if policy := b.SoftDeletePolicy; policy != nil {
 		policy.ForceSendFields = []string{"RetentionDurationSeconds"} // zero says that it is off
 		if old == nil || old.SoftDeletePolicy == nil || policy.RetentionDurationSeconds != old.SoftDeletePolicy.RetentionDurationSeconds {
@@ -97,6 +100,40 @@ func (s *storage) updateBucket(b, old *storageapi.Bucket) {
 // outputFields are the API's to say.
 var outputFields = []string{
 	"etag", "generation", "id", "kind", "location", "locationType", "metageneration", "name", "projectNumber", "selfLink", "timeCreated", "updated",
+}
+
+// quoted are the numbers that JSON has as strings, for their size. Google takes
+// them as either.
+var quoted = [][2]string{{"softDeletePolicy", "retentionDurationSeconds"}, {"retentionPolicy", "retentionPeriod"}}
+
+// objectBody reads a call's JSON object.
+func (c *storageCall) objectBody() (map[string]any, error) {
+	var object map[string]any
+	if err := json.Unmarshal(c.body, &object); err != nil {
+		return nil, err
+	}
+	for _, path := range quoted {
+		if parent, ok := object[path[0]].(map[string]any); ok {
+			if number, ok := parent[path[1]].(float64); ok {
+				parent[path[1]] = strconv.FormatFloat(number, 'f', -1, 64)
+			}
+		}
+	}
+	return object, nil
+}
+
+// bucketBody reads a call's bucket.
+func (c *storageCall) bucketBody() (*storageapi.Bucket, error) {
+	object, err := c.objectBody()
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := json.Marshal(object)
+	if err != nil {
+		return nil, err
+	}
+	b := &storageapi.Bucket{}
+	return b, json.Unmarshal(encoded, b)
 }
 
 // patched is a bucket with a change merged in.

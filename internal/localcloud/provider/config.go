@@ -33,6 +33,7 @@ const (
 	serviceUsageEndpoint      setting = "serviceUsageCustomEndpoint"
 	artifactRegistryEndpoint  setting = "artifactRegistryCustomEndpoint"
 	secretManagerEndpoint     setting = "secretManagerCustomEndpoint"
+	storageEndpoint           setting = "storageCustomEndpoint"
 	cloudIdentityEndpoint     setting = "cloudIdentityCustomEndpoint"
 	kmsEndpoint               setting = "kmsCustomEndpoint"
 	loggingEndpoint           setting = "loggingCustomEndpoint"
@@ -47,6 +48,7 @@ var endpoints = map[setting]string{
 	runEndpoint:              "/v2/",
 	artifactRegistryEndpoint: "/v1/",
 	secretManagerEndpoint:    "/v1/",
+	storageEndpoint:          "/storage/v1/",
 	iamEndpoint:              "/",
 	resourceManagerEndpoint:  "/",
 	serviceUsageEndpoint:     "/",

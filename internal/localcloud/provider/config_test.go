@@ -26,6 +26,7 @@ func loopbackConfig(change ...any) map[string]any {
 		"artifactRegistryCustomEndpoint": "http://127.0.0.1:9/v1/",
 		"iamCustomEndpoint":              "http://127.0.0.1:9/",
 		"secretManagerCustomEndpoint":    "http://127.0.0.1:9/v1/",
+		"storageCustomEndpoint":          "http://127.0.0.1:9/storage/v1/",
 		"resourceManagerCustomEndpoint":  "http://[::1]:9/",
 		"serviceUsageCustomEndpoint":     "http://localhost:9/",
 		"cloudIdentityCustomEndpoint":    "http://127.0.0.1:9/v1/",
@@ -101,7 +102,7 @@ func TestCheckConfig(t *testing.T) {
 			config: map[string]any{"projekt": "p"},
 			want: []string{"accessToken", "artifactRegistryCustomEndpoint", "billingCustomEndpoint", "cloudIdentityCustomEndpoint", "cloudRunV2CustomEndpoint",
 				"iamCustomEndpoint", "kmsCustomEndpoint", "loggingCustomEndpoint", "monitoringCustomEndpoint", "projekt",
-				"resourceManagerCustomEndpoint", "secretManagerCustomEndpoint", "serviceUsageCustomEndpoint"},
+				"resourceManagerCustomEndpoint", "secretManagerCustomEndpoint", "serviceUsageCustomEndpoint", "storageCustomEndpoint"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

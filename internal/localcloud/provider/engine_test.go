@@ -36,7 +36,9 @@ type engine struct {
 
 func TestMain(m *testing.M) {
 	// The SDK links a logger that flushes for as long as the process lives.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/golang/glog.(*fileSink).flushDaemon"))
+	// So does what the store of objects links.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/golang/glog.(*fileSink).flushDaemon"),
+		goleak.IgnoreTopFunction("go.opencensus.io/stats/view.(*worker).start"))
 }
 
 func serve(t *testing.T) *Server {

@@ -76,6 +76,7 @@ func configOf(url string) map[string]any {
 		"artifactRegistryCustomEndpoint": url + "/v1/",
 		"iamCustomEndpoint":              url + "/",
 		"secretManagerCustomEndpoint":    url + "/v1/",
+		"storageCustomEndpoint":          url + "/storage/v1/",
 		"resourceManagerCustomEndpoint":  url + "/",
 		"serviceUsageCustomEndpoint":     url + "/",
 		"cloudIdentityCustomEndpoint":    url + "/v1/",

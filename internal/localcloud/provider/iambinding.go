@@ -32,6 +32,9 @@ type iamBindingAPI struct {
 	// ofProject: the policy is a project's, and asked for as Cloud Resource
 	// Manager wants it.
 	ofProject bool
+	// ofBucket: the policy is a bucket's, which Cloud Storage has at a path of
+	// its own.
+	ofBucket bool
 }
 
 // The resource's id, then its role, then the condition's title.
@@ -165,7 +168,8 @@ func (b *iamBindingAPI) rewrite(ctx context.Context, c *client, props resource.P
 	pause := pollFirst
 	for attempt := 1; ; attempt++ {
 		err := b.tryRewrite(ctx, c, props, change)
-		if !hasCode(err, http.StatusConflict) {
+		// Cloud Storage calls it a failed precondition.
+		if !hasCode(err, http.StatusConflict) && !hasCode(err, http.StatusPreconditionFailed) {
 			return err
 		}
 		if attempt == policyAttempts {
@@ -192,6 +196,10 @@ func (b *iamBindingAPI) tryRewrite(ctx context.Context, c *client, props resourc
 	if b.ofProject {
 		request["updateMask"] = "bindings,etag,auditConfigs"
 	}
+	if b.ofBucket {
+		_, err = c.call(ctx, http.MethodPut, self+"/iam", policy)
+		return err
+	}
 	_, err = c.call(ctx, http.MethodPost, self+":setIamPolicy", request)
 	return err
 }
@@ -204,6 +212,9 @@ func (b *iamBindingAPI) policy(ctx context.Context, c *client, props resource.Pr
 	if b.ofProject {
 		return c.call(ctx, http.MethodPost, self+":getIamPolicy",
 			map[string]any{"options": map[string]any{"requestedPolicyVersion": conditionVersion}})
+	}
+	if b.ofBucket {
+		return c.call(ctx, http.MethodGet, fmt.Sprintf("%s/iam?optionsRequestedPolicyVersion=%d", self, conditionVersion), nil)
 	}
 	return c.call(ctx, http.MethodGet, fmt.Sprintf("%s:getIamPolicy?options.requestedPolicyVersion=%d", self, conditionVersion), nil)
 }

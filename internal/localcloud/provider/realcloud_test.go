@@ -43,7 +43,12 @@ func newRealCloud(t *testing.T, enabled ...string) (*realCloud, *engine) {
 	require.NoError(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	server := &http.Server{Handler: cloud.Handler()}
+	// One address does for both: no bucket here is named as an API's path begins.
+	mux := http.NewServeMux()
+	mux.Handle("/", cloud.Handler())
+	mux.Handle("/storage/v1/", cloud.Storage())
+	mux.Handle("/upload/storage/v1/", cloud.Storage())
+	server := &http.Server{Handler: mux}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	t.Cleanup(func() {

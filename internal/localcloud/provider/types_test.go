@@ -177,8 +177,8 @@ func TestAPropertyThatNobodyGives(t *testing.T) {
 
 func TestATypeThatIsNotThereIsNamed(t *testing.T) {
 	e := attach(t, newFakeCloud(t))
-	_, err := e.rpc.Check(t.Context(), &pulumirpc.CheckRequest{Urn: urnOf("gcp:storage/bucket:Bucket"), News: toStruct(t, map[string]any{})})
+	_, err := e.rpc.Check(t.Context(), &pulumirpc.CheckRequest{Urn: urnOf("gcp:pubsub/topic:Topic"), News: toStruct(t, map[string]any{})})
 	require.Equal(t, codes.InvalidArgument, status.Code(err))
-	assert.ErrorContains(t, err, "gcp:storage/bucket:Bucket")
+	assert.ErrorContains(t, err, "gcp:pubsub/topic:Topic")
 	assert.ErrorContains(t, err, serviceToken)
 }
