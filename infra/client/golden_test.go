@@ -57,7 +57,7 @@ var examples = map[string]settings{
 		"berth:livenessProbe":        settings{"type": "grpc", "service": "health"},
 		"berth:environment":          settings{"LOG_LEVEL": "info"},
 		"berth:secrets":              settings{"API_TOKEN": settings{"value": "hunter2"}, "DB": settings{"secret": "projects/shared-1234/secrets/db", "version": "3", "file": "/secrets/db/password"}},
-		"berth:sidecars":             settings{"agent": settings{"image": agent, "memory": "256Mi", "first": true, "secrets": []string{"DB"}, "startupProbe": settings{"type": "tcp", "port": 9090}}},
+		"berth:sidecars":             settings{"agent": settings{"image": agent, "memory": "512Mi", "first": true, "secrets": []string{"DB"}, "startupProbe": settings{"type": "tcp", "port": 9090}}},
 		"berth:ingress":              "internal-and-cloud-load-balancing",
 		"berth:audiences":            []string{"https://acme.example.com"},
 		"berth:network":              settings{"network": "acme", "subnetwork": "servers", "tags": []string{"mcp"}, "egress": "all-traffic"},

@@ -59,7 +59,7 @@ func anyValid(t *rapid.T) settings {
 			settings{"secret": "shared", "version": "3"}, settings{"secret": "projects/other-123/secrets/x", "version": "12", "file": "/run/" + name + "/x"})
 	}
 	for _, name := range someOf(t, "sidecars", "agent", "proxy-2") {
-		sidecars[name] = settings{"image": agent, "memory": "256Mi", "first": rapid.Bool().Draw(t, "first"), "secrets": append([]string{}, sorted(secrets)...),
+		sidecars[name] = settings{"image": agent, "memory": "512Mi", "first": rapid.Bool().Draw(t, "first"), "secrets": append([]string{}, sorted(secrets)...),
 			"startupProbe": settings{"type": "tcp", "port": 9090}}
 	}
 	s["berth:secrets"], s["berth:sidecars"] = secrets, sidecars

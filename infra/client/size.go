@@ -43,10 +43,13 @@ var (
 func (a *ServerArgs) sizeProblems() []error {
 	var c checker
 	c.limits("", a.CPU, a.Memory)
+	least := a.leastMemory()
+	c.want(memoryMiB(a.Memory) >= least, "memory", a.Memory, "is too little with cpuIdle false, and in gen2, which need %dMi", least)
 	cpu, memory := cpuMillis(a.CPU), memoryMiB(a.Memory)
 	for _, name := range slices.Sorted(maps.Keys(a.Sidecars)) {
 		s := a.Sidecars[name]
 		c.limits("sidecars."+name+".", s.CPU, s.Memory)
+		c.want(memoryMiB(s.Memory) >= least, "sidecars."+name+".memory", s.Memory, "is too little with cpuIdle false, and in gen2, which need %dMi", least)
 		cpu, memory = cpu+cpuMillis(s.CPU), memory+memoryMiB(s.Memory)
 	}
 	if len(c.problems) > 0 {
@@ -60,11 +63,15 @@ func (a *ServerArgs) sizeProblems() []error {
 		c.want(a.CPUIdle, "cpuIdle", a.CPUIdle, "must be true with %s CPU: less than one is there for requests only", a.CPU)
 		c.want(a.ExecutionEnvironment != "gen2", "executionEnvironment", a.ExecutionEnvironment, "needs a whole CPU; raise cpu, or leave it to Cloud Run")
 	}
-	if memory < fullMemory {
-		c.want(a.CPUIdle, "cpuIdle", a.CPUIdle, "must be true with %s of memory: CPU all the time needs %dMi", a.Memory, fullMemory)
-		c.want(a.ExecutionEnvironment != "gen2", "executionEnvironment", a.ExecutionEnvironment, "needs %dMi of memory; raise memory, or leave it to Cloud Run", fullMemory)
-	}
 	return c.problems
+}
+
+// leastMemory of each container, in MiB.
+func (a *ServerArgs) leastMemory() int {
+	if !a.CPUIdle || a.ExecutionEnvironment == "gen2" {
+		return fullMemory
+	}
+	return 0
 }
 
 // limits checks those of one container, whose keys have the prefix.

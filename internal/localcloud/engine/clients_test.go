@@ -1,8 +1,10 @@
 package engine_test
 
 import (
+	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/berth-mcp/berth/internal/localcloud"
 	"github.com/berth-mcp/berth/internal/localcloud/engine/enginetest"
 	"github.com/pulumi/pulumi-gcp/sdk/v8/go/gcp/artifactregistry"
+	"github.com/pulumi/pulumi-gcp/sdk/v8/go/gcp/kms"
 	"github.com/pulumi/pulumi-gcp/sdk/v8/go/gcp/secretmanager"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -222,5 +225,86 @@ func TestASecretsValueReachesTheServerAndNobodyElse(t *testing.T) {
 	assert.Equal(t, map[string]int{"delete": 4, "update": 1}, changed, "secret, version, grant, and the record that the API is on")
 	assert.Empty(t, acme.said(t, outputs, "/env/API_TOKEN"))
 	acme.destroy(t)
+	assert.Empty(t, cloud.Inventory())
+}
+
+// letCloudRunEncrypt is a stack that lets Cloud Run encrypt with the key, which is what a
+// project's stack does for all of its clients.
+func letCloudRunEncrypt(t *testing.T, cloud *localcloud.Cloud, dir string) auto.Stack {
+	t.Helper()
+	return enginetest.Program(t, cloud, dir, []string{"cloudkms.googleapis.com"}, func(ctx *pulumi.Context, enabled pulumi.ResourceOption) error {
+		_, err := kms.NewCryptoKeyIAMMember(ctx, "run", &kms.CryptoKeyIAMMemberArgs{
+			CryptoKeyId: pulumi.String(enginetest.Key),
+			Role:        pulumi.String("roles/cloudkms.cryptoKeyEncrypterDecrypter"),
+			Member:      pulumi.String("serviceAccount:service-123456789012@serverless-robot-prod.iam.gserviceaccount.com"),
+		}, enabled)
+		return err
+	})
+}
+
+// freePort is one that nothing listens on.
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+func TestAClientWithEverySettingOfItsServiceIsDeployed(t *testing.T) {
+	cloud, dir := enginetest.StartCloud(t), t.TempDir()
+	builder := deploy(t, cloud, dir, "builder", nil)
+	built, _ := builder.up(t)
+	port := freePort(t)
+	enginetest.Up(t, letCloudRunEncrypt(t, cloud, dir))
+
+	acme := deploy(t, cloud, dir, "acme", map[string]any{
+		"berth:image":                built["image"].Value, // the local registry has no keys
+		"berth:labels":               map[string]any{"owner": "ada", "cost-center": "cc-42"},
+		"berth:viewer":               true,
+		"berth:cpu":                  "2",
+		"berth:memory":               "1Gi",
+		"berth:cpuIdle":              false,
+		"berth:concurrency":          10,
+		"berth:requestTimeout":       600,
+		"berth:sessionAffinity":      false,
+		"berth:startupCpuBoost":      false,
+		"berth:executionEnvironment": "gen2",
+		"berth:maxInstances":         1,
+		"berth:startupProbe":         map[string]any{"type": "http", "path": "/ready"},
+		"berth:livenessProbe":        map[string]any{"type": "http", "path": "/live"},
+		"berth:environment":          map[string]any{"LOG_LEVEL": "info", "KEY_FILE": "/secrets/key/value"},
+		"berth:sidecars": map[string]any{"agent": map[string]any{
+			"image": built["image"].Value, "memory": "512Mi", "first": true, "environment": map[string]any{"LISTEN_PORT": strconv.Itoa(port)},
+			"startupProbe": map[string]any{"type": "tcp", "port": port, "period": 1, "failures": 60},
+		}},
+		"berth:audiences":           []string{"https://acme.example.com"},
+		"berth:network":             map[string]any{"network": "acme", "subnetwork": "servers", "tags": []string{"mcp"}, "egress": "all-traffic"},
+		"berth:kmsKey":              enginetest.Key,
+		"berth:binaryAuthorization": "default",
+	})
+	acme.secrets = map[string]string{
+		"berth:secrets.API_TOKEN.value": "hunter2",
+		"berth:secrets.KEY.value":       "in a file",
+		"berth:secrets.KEY.file":        "/secrets/key/value",
+	}
+	outputs, _ := acme.up(t)
+	assert.Equal(t, "hunter2", acme.said(t, outputs, "/env/API_TOKEN"))
+	assert.Equal(t, "in a file", acme.said(t, outputs, "/file/KEY_FILE"))
+	assert.Equal(t, "info", acme.said(t, outputs, "/env/LOG_LEVEL"))
+	enginetest.Settled(t, acme.stack(t))
+
+	for key := range acme.config { // back to the defaults, which must reset everything
+		if key != "berth:image" && key != "berth:kmsKey" {
+			delete(acme.config, key)
+		}
+	}
+	acme.secrets = nil
+	_, changed := acme.up(t)
+	assert.NotContains(t, changed, "replace", "none of these needs another service")
+	assert.Empty(t, acme.said(t, outputs, "/env/API_TOKEN"))
+	enginetest.Settled(t, acme.stack(t))
+	acme.destroy(t)
+	builder.destroy(t)
 	assert.Empty(t, cloud.Inventory())
 }

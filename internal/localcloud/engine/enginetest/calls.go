@@ -51,7 +51,8 @@ func Get(t *testing.T, cloud *localcloud.Cloud, email, address string) (status i
 }
 
 // Teller is the source of a server that tells what it was given: /env/NAME is a
-// variable, /args the arguments, and anything else is well.
+// variable, /file/NAME what is in the file that the variable names, /args the
+// arguments, and anything else is well. It listens on LISTEN_PORT, or PORT.
 func Teller(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -60,6 +61,7 @@ func Teller(t *testing.T) string {
 		"main.go": `package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"os"
@@ -67,11 +69,19 @@ import (
 )
 
 func main() {
-	_ = http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch name, _ := strings.CutPrefix(r.URL.Path, "/env/"); {
-		case name != r.URL.Path:
+	port := cmp.Or(os.Getenv("LISTEN_PORT"), os.Getenv("PORT"))
+	_ = http.ListenAndServe("127.0.0.1:"+port, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		kind, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		switch kind {
+		case "env":
 			fmt.Fprint(w, os.Getenv(name))
-		case r.URL.Path == "/args":
+		case "file":
+			content, err := os.ReadFile(os.Getenv(name))
+			fmt.Fprint(w, string(content))
+			if err != nil {
+				fmt.Fprint(w, err)
+			}
+		case "args":
 			fmt.Fprint(w, strings.Join(os.Args[1:], " "))
 		default:
 			fmt.Fprint(w, "well")
