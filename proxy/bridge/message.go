@@ -51,8 +51,13 @@ func (m message) isStateless() bool {
 	return m.revision >= revisionStateless
 }
 
+var errNotJSON = errors.New("it is not JSON")
+
 // parse peeks into one message.
 func parse(raw []byte) (message, error) {
+	if !json.Valid(raw) { // DecodeMessage takes no notice of what follows the message
+		return message{}, errNotJSON
+	}
 	decoded, err := jsonrpc.DecodeMessage(raw)
 	if err != nil {
 		return message{}, err

@@ -44,14 +44,14 @@ func (s *Session) receive(up *upstream, data []byte, c *call) {
 // give for requests that they could not read, is the answer to the call that it comes for.
 func (s *Session) receiveOdd(raw []byte, c *call, err error) {
 	var answer struct {
-		ID    any             `json:"id"`
-		Error json.RawMessage `json:"error"`
+		ID any `json:"id"`
 	}
-	if c == nil || json.Unmarshal(raw, &answer) != nil || answer.ID != nil || len(answer.Error) == 0 {
+	rpc, code := errorIn(raw)
+	if c == nil || rpc == nil || json.Unmarshal(raw, &answer) != nil || answer.ID != nil {
 		s.log.Warn("the server sent what is not a message", "error", err)
 		return
 	}
-	s.conclude(c, &refusal{rpc: oneLine(answer.Error)})
+	s.conclude(c, &refusal{rpc: rpc, code: code})
 }
 
 // answered gives a response to whoever waits for it.

@@ -12,7 +12,6 @@ package bridge
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -182,7 +181,7 @@ func (s *Session) Handle(raw []byte) {
 	for _, one := range batch {
 		m, err := parse(one)
 		switch {
-		case err != nil && !json.Valid(one):
+		case errors.Is(err, errNotJSON):
 			s.toEditor(errorReply(jsonrpc.ID{}, jsonrpc.CodeParseError, "this is not JSON: send one JSON-RPC message"))
 		case err != nil:
 			s.toEditor(errorReply(jsonrpc.ID{}, jsonrpc.CodeInvalidRequest, "this is not a message of JSON-RPC 2.0"))

@@ -208,6 +208,7 @@ func TestBadMessagesAreAnsweredAndHurtNoOthers(t *testing.T) {
 	for _, test := range []struct{ line, want string }{
 		{"{", `{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"this is not JSON: send one JSON-RPC message"}}`},
 		{"[1,", `{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"this is not JSON: send one JSON-RPC message"}}`},
+		{aCall + aCall, `{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"this is not JSON: send one JSON-RPC message"}}`},
 		{`{"id":1}`, `{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"this is not a message of JSON-RPC 2.0"}}`},
 		{`{"jsonrpc":"2.0","id":1,"method":""}`, `{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"this is not a message of JSON-RPC 2.0"}}`},
 		{`{"jsonrpc":"2.0","id":1,"method":"x","params":"` + strings.Repeat("x", maxMessage) + `"}`,

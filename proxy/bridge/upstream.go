@@ -65,15 +65,7 @@ func readRefusal(resp *http.Response) *refusal {
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal)) // what is there must do
 	r := &refusal{status: resp.StatusCode}
-	var answer struct {
-		Error json.RawMessage `json:"error"`
-	}
-	var details struct {
-		Code    int     `json:"code"`
-		Message *string `json:"message"`
-	}
-	if json.Unmarshal(body, &answer) == nil && json.Unmarshal(answer.Error, &details) == nil && details.Message != nil {
-		r.rpc, r.code = oneLine(answer.Error), details.Code
+	if r.rpc, r.code = errorIn(body); r.rpc != nil {
 		return r
 	}
 	if mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); mediaType == "text/plain" {
@@ -87,6 +79,21 @@ func readRefusal(resp *http.Response) *refusal {
 // maxAttempts is how often a message is sent, or a session begun, in all. The platform may
 // take a request to an instance that does not have its session, even twice in a row.
 const maxAttempts = 3
+
+// errorIn returns the error that an answer of JSON-RPC tells, or nil.
+func errorIn(answer []byte) (rpc json.RawMessage, code int) {
+	var response struct {
+		Error json.RawMessage `json:"error"`
+	}
+	var details struct {
+		Code    int     `json:"code"`
+		Message *string `json:"message"`
+	}
+	if json.Unmarshal(answer, &response) != nil || json.Unmarshal(response.Error, &details) != nil || details.Message == nil {
+		return nil, 0
+	}
+	return oneLine(response.Error), details.Code
+}
 
 // send posts a message to the server, in the session that there is. If the server has lost
 // that, or shows at first contact that it has only the 2024-11-05 transport, another session
