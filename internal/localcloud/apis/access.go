@@ -35,7 +35,9 @@ type access struct {
 type caller struct {
 	email string
 	owner bool
-	err   error
+	// quotaProject is who pays for the call, where the caller says so.
+	quotaProject string
+	err          error
 }
 
 type callerKey struct{}
@@ -55,7 +57,7 @@ var errUnauthenticated = detailed(codes.Unauthenticated,
 
 // identify puts the caller into the request's context.
 func (a *access) identify(r *http.Request) *http.Request {
-	who := caller{}
+	who := caller{quotaProject: r.Header.Get(quotaProjectHeader)}
 	who.email, who.err = a.bearer(r.Header.Values("Authorization"))
 	who.owner = a.isOwner(who.email)
 	return r.WithContext(context.WithValue(r.Context(), callerKey{}, who))

@@ -11,15 +11,10 @@ import (
 
 const identityAPI = "cloudidentity.googleapis.com"
 
-// quotaProjectHeader names the project that pays for a call.
-const quotaProjectHeader = "X-Goog-User-Project"
-
 // cloudIdentity serves groups and who is in them.
 type cloudIdentity struct {
-	groups   *groups
-	projects *projects
-	usage    *serviceUsage
-	accounts *accounts
+	groups *groups
+	access *access
 }
 
 func (i *cloudIdentity) routes() []restRoute {
@@ -44,28 +39,12 @@ func (i *cloudIdentity) routes() []restRoute {
 	}
 }
 
-// admit asks for a quota project: groups belong to no project, so a person must
-// say whose API and quota it is. A service account has a project of its own.
-// Groups are the business of administrators, who here are the owners.
+// admit: groups are the business of administrators, who here are the owners.
 func (i *cloudIdentity) admit(r *http.Request) error {
-	who := callerOf(r.Context())
-	on, known := i.projects.find(r.Header.Get(quotaProjectHeader))
-	if r.Header.Get(quotaProjectHeader) == "" {
-		var err error
-		if on, err = i.accounts.projectOf(who.email); err != nil {
-			return status.Error(codes.PermissionDenied, "Your application is authenticating by using local Application Default Credentials. "+
-				"The cloudidentity.googleapis.com API requires a quota project, which is not set by default. "+
-				"To learn how to set your quota project, see https://cloud.google.com/docs/authentication/adc-troubleshooting/user-creds .")
-		}
-		known = true
-	}
-	if !known {
-		return denied("serviceusage.services.use", "projects/"+r.Header.Get(quotaProjectHeader))
-	}
-	if err := i.usage.mustBeEnabled(on, identityAPI); err != nil {
+	if err := i.access.mustHaveQuota(r.Context(), identityAPI); err != nil {
 		return err
 	}
-	if !who.owner {
+	if !callerOf(r.Context()).owner {
 		return notPermitted("groups")
 	}
 	return nil

@@ -50,7 +50,7 @@ func (d *dashboards) CreateDashboard(_ context.Context, req *dashboardpb.CreateD
 	if id == "" {
 		id = newUUID()
 	}
-	made.Name, made.Etag = d.canonical(req.GetParent()+"/dashboards/"+id), newDashboardEtag()
+	made.Name, made.Etag = d.canonical(req.GetParent()+"/dashboards/"+id), newHexEtag()
 	if err := checkDashboard("CreateDashboardRequest", made); err != nil || req.GetValidateOnly() {
 		return made, err
 	}
@@ -78,7 +78,7 @@ func (d *dashboards) UpdateDashboard(_ context.Context, req *dashboardpb.UpdateD
 		if etag := next.GetEtag(); etag != "" && etag != old.GetEtag() {
 			return nil, status.Errorf(codes.Aborted, "The dashboard was changed by somebody else: its etag is %s, not %s.", old.GetEtag(), etag)
 		}
-		next.Name, next.Etag = old.GetName(), newDashboardEtag()
+		next.Name, next.Etag = old.GetName(), newHexEtag()
 		if err := checkDashboard("UpdateDashboardRequest", next); err != nil {
 			return nil, err
 		}
@@ -93,4 +93,5 @@ func (d *dashboards) DeleteDashboard(_ context.Context, req *dashboardpb.DeleteD
 	return &emptypb.Empty{}, d.shelf.remove(d.canonical(req.GetName()), nil)
 }
 
-func newDashboardEtag() string { return fmt.Sprintf("%x", newEtagBytes()) }
+// newHexEtag is as dashboards and budgets have them.
+func newHexEtag() string { return fmt.Sprintf("%x", newEtagBytes()) }

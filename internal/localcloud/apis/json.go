@@ -22,6 +22,7 @@ var bodyFields = map[protoreflect.FullName]string{
 	"google.devtools.artifactregistry.v1.Repository":      "repository",
 	"google.devtools.artifactregistry.v1.VPCSCConfig":     "vpcsc_config",
 	"google.devtools.artifactregistry.v1.ProjectSettings": "project_settings",
+	"google.cloud.billing.budgets.v1.Budget":              "budget",
 	"google.monitoring.dashboard.v1.Dashboard":            "dashboard",
 	"google.monitoring.v3.AlertPolicy":                    "alert_policy",
 	"google.monitoring.v3.NotificationChannel":            "notification_channel",

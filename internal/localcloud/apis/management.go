@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"cloud.google.com/go/billing/apiv1/billingpb"
+	"cloud.google.com/go/billing/budgets/apiv1/budgetspb"
 	"cloud.google.com/go/iam/apiv1/iampb"
 	"cloud.google.com/go/kms/apiv1/kmspb"
 	"cloud.google.com/go/logging/apiv2/loggingpb"
@@ -26,13 +27,14 @@ type management struct {
 	alerts      *alertPolicies
 	channels    *channels
 	dashboards  *dashboards
+	budgets     *budgets
 }
 
 func newManagement(o Options, access *access, operations *operations) *management {
 	keys := &keys{access: access, names: o.Keys}
 	m := &management{
 		manager: &resourceManager{projects: access.projects, policies: access.policies, created: o.Now().UTC()},
-		identity: &cloudIdentity{projects: access.projects, usage: access.usage, accounts: access.accounts, groups: &groups{
+		identity: &cloudIdentity{access: access, groups: &groups{
 			directory: o.Groups, memberExists: o.MemberExists, customer: "customers/" + o.Customer, domains: domainsOf(o.Owners),
 			clock: o.Now, byEmail: map[string]*group{},
 		}},
@@ -50,6 +52,7 @@ func newManagement(o Options, access *access, operations *operations) *managemen
 	}
 	m.channels.alerts = m.alerts
 	m.dashboards = &dashboards{access: access, shelf: newShelf[*dashboardpb.Dashboard]("Dashboard")}
+	m.budgets = &budgets{access: access, account: o.BillingAccount, channels: m.channels, shelf: newShelf[*budgetspb.Budget]("Budget")}
 	if o.RestrictSharing {
 		m.orgPolicies.allowed = o.Customer
 	}
@@ -69,6 +72,7 @@ func (m *management) register(server *grpc.Server) {
 	monitoringpb.RegisterAlertPolicyServiceServer(server, m.alerts)
 	monitoringpb.RegisterNotificationChannelServiceServer(server, m.channels)
 	dashboardpb.RegisterDashboardsServiceServer(server, m.dashboards)
+	budgetspb.RegisterBudgetServiceServer(server, m.budgets)
 }
 
 // restOnly are those of its APIs that have no protos.
@@ -76,5 +80,6 @@ func (m *management) restOnly() []restOnly { return []restOnly{m.manager, m.iden
 
 func (m *management) inventory() []string {
 	return slices.Concat(m.identity.groups.inventory(), m.logging.inventory(), m.logMetrics.metrics.inventory(loggingAPI),
-		m.alerts.policies.inventory(monitoringAPI), m.channels.shelf.inventory(monitoringAPI), m.dashboards.shelf.inventory(monitoringAPI))
+		m.alerts.policies.inventory(monitoringAPI), m.channels.shelf.inventory(monitoringAPI), m.dashboards.shelf.inventory(monitoringAPI),
+		m.budgets.shelf.inventory(budgetAPI))
 }

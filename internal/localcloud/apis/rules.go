@@ -3,6 +3,7 @@ package apis
 import (
 	"cloud.google.com/go/artifactregistry/apiv1/artifactregistrypb"
 	"cloud.google.com/go/billing/apiv1/billingpb"
+	"cloud.google.com/go/billing/budgets/apiv1/budgetspb"
 	"cloud.google.com/go/iam/apiv1/iampb"
 	"cloud.google.com/go/iam/credentials/apiv1/credentialspb"
 	"cloud.google.com/go/kms/apiv1/kmspb"
@@ -141,6 +142,13 @@ var rules = map[string]rule{
 	dashboardpb.DashboardsService_ListDashboards_FullMethodName:                      {monitoringAPI, "monitoring.dashboards.list", "parent"},
 	dashboardpb.DashboardsService_UpdateDashboard_FullMethodName:                     {monitoringAPI, "monitoring.dashboards.update", "dashboard.name"},
 	dashboardpb.DashboardsService_DeleteDashboard_FullMethodName:                     {monitoringAPI, "monitoring.dashboards.delete", "name"},
+
+	// Budgets are in no project; these methods ask themselves.
+	budgetspb.BudgetService_CreateBudget_FullMethodName: {"", "", "parent"},
+	budgetspb.BudgetService_GetBudget_FullMethodName:    {"", "", "name"},
+	budgetspb.BudgetService_ListBudgets_FullMethodName:  {"", "", "parent"},
+	budgetspb.BudgetService_UpdateBudget_FullMethodName: {"", "", "budget.name"},
+	budgetspb.BudgetService_DeleteBudget_FullMethodName: {"", "", "name"},
 
 	serviceusagepb.ServiceUsage_EnableService_FullMethodName:       {"", "serviceusage.services.enable", "name"},
 	serviceusagepb.ServiceUsage_DisableService_FullMethodName:      {"", "serviceusage.services.disable", "name"},

@@ -74,6 +74,7 @@ var resourceTypes = sync.OnceValue(func() map[string]*resourceType {
 		secretVersionType(),
 		secretIAMBindingType(),
 		secretIAMMemberType(),
+		budgetType(),
 		alertPolicyType(),
 		notificationChannelType(),
 		dashboardType(),
