@@ -68,10 +68,14 @@ func TestABudgetThatCannotBeIsRefusedWithEveryProblem(t *testing.T) {
 }
 
 func TestBudgetsAreForWhoAdministersTheBillingAccount(t *testing.T) {
-	_, budgets := newBudgets(t, "stranger-token")
-	_, err := budgets.List(account).Do()
+	_, stranger := newBudgets(t, "stranger-token")
+	_, err := stranger.List(account).Do()
 	require.ErrorContains(t, err, "Permission 'billing.budgets.list' denied")
-	_, budgets = newBudgets(t, "owner-token")
+	c, budgets := newBudgets(t, "owner-token")
+	a := c.call(t, http.MethodGet, "/v1/"+account+"/budgets", "")
+	assert.Equal(t, http.StatusForbidden, a.code)
+	_, message := a.problem()
+	assert.Contains(t, message, "billingbudgets.googleapis.com API requires a quota project")
 	_, err = budgets.List("billingAccounts/FFFFFF-FFFFFF-FFFFFF").Do()
 	require.ErrorContains(t, err, "Permission 'billing.budgets.list' denied")
 }

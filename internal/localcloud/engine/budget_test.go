@@ -15,9 +15,9 @@ import (
 
 func TestABudgetBelongsToTheBillingAccount(t *testing.T) {
 	cloud, dir := enginetest.StartCloud(t), t.TempDir()
-	amount, account, config := "100", enginetest.BillingAccount, quota
+	amount, account := "100", enginetest.BillingAccount
 	stack := func() auto.Stack {
-		return enginetest.ProgramWith(t, cloud, dir, config, []string{"billingbudgets.googleapis.com", "monitoring.googleapis.com"}, func(ctx *pulumi.Context, enabled pulumi.ResourceOption) error {
+		return enginetest.ProgramWith(t, cloud, dir, quota, []string{"billingbudgets.googleapis.com", "monitoring.googleapis.com"}, func(ctx *pulumi.Context, enabled pulumi.ResourceOption) error {
 			channel, err := monitoring.NewNotificationChannel(ctx, "on-call", &monitoring.NotificationChannelArgs{
 				Type: pulumi.String("email"), Labels: pulumi.StringMap{"email_address": pulumi.String("on-call@example.com")},
 			}, enabled)
@@ -52,13 +52,6 @@ func TestABudgetBelongsToTheBillingAccount(t *testing.T) {
 		require.ErrorContains(t, err, "Permission 'billing.budgets.create' denied")
 		account = enginetest.BillingAccount
 		enginetest.Settled(t, stack())
-	})
-	t.Run("without a quota project it is refused", func(t *testing.T) {
-		config, amount = nil, "300"
-		one := stack()
-		_, err := one.Up(t.Context())
-		require.ErrorContains(t, err, "billingbudgets.googleapis.com API requires a quota project")
-		config = quota
 	})
 	t.Run("destroy leaves nothing", func(t *testing.T) {
 		one := stack()
