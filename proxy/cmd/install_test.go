@@ -18,6 +18,8 @@ import (
 
 	"github.com/berth-mcp/berth/proxy/doctor"
 	"github.com/berth-mcp/berth/proxy/relay"
+	"github.com/berth-mcp/berth/proxy/token"
+	"github.com/berth-mcp/berth/proxy/token/tokentest"
 )
 
 // newHome is a developer's home with Cursor and Codex in it.
@@ -90,11 +92,11 @@ func TestEditorsAreConnectedToTheClientsOfTheFile(t *testing.T) {
 }
 
 func TestAnEditorThatStartsTheProxyFindsTheSameFileAndCloud(t *testing.T) {
-	w := newWorld(t)
-	home := newHome(t)
 	// It is known again although it has another name.
 	program := filepath.Join(t.TempDir(), "proxy")
-	require.NoError(t, os.Link(build(t), program))
+	require.NoError(t, os.Link(build(t), program)) // before the home, with its build cache, is another
+	w := newWorld(t)
+	home := newHome(t)
 	does := func(args ...string) {
 		t.Helper()
 		c := exec.Command(program, args...)
@@ -265,4 +267,21 @@ func TestShellsAreOfferedEditorsAndClients(t *testing.T) {
 		assert.Subset(t, offered, test.want, test.typed)
 		assert.NotContains(t, offered, "zed")
 	}
+}
+
+func TestTheDoctorNamesTheCorporateProxyThatIsInTheWay(t *testing.T) {
+	corporate := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden) // nothing of this test leaves the machine
+	}))
+	t.Cleanup(corporate.Close)
+	host := strings.TrimPrefix(corporate.URL, "http://")
+	login := tokentest.WriteLogin(t, t.TempDir(), token.GoogleTokenURL, tokentest.RefreshToken)
+	c := command(t, build(t), []string{"GOOGLE_APPLICATION_CREDENTIALS=" + login, "HTTPS_PROXY=http://ada:secret@" + host}, "doctor", "acme=https://acme.example", "--port=1")
+	out, err := c.CombinedOutput()
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit, string(out))
+	assert.Equal(t, exitFailed, exit.ExitCode())
+	assert.Regexp(t, `failed +acme: reach +no answer from https://acme.example \(.*Forbidden\): check the proxy `+host+`, which HTTPS_PROXY names`, string(out))
+	assert.Regexp(t, `failed +token +`, string(out))
+	assert.NotContains(t, string(out), "secret")
 }
