@@ -4,8 +4,16 @@ package main_test
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/pem"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -43,17 +51,24 @@ func TestInteropConformanceIsTheSameThroughTheProxy(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s, stateless %s", test.revision, test.stateless), func(t *testing.T) {
 			direct := startServer(t, server, test.stateless)
-			local := startProxy(t, proxy, direct)
+			secure, authority := overHTTP2(t, direct)
+			ways := map[string]string{
+				"from HTTP/1.1": startProxy(t, proxy, direct),
+				"from HTTP/2":   startProxy(t, proxy, secure, "--ca-file", authority),
+			}
 			want := runSuite(t, suite, direct, test.revision)
 			require.Greater(t, len(want), 50, "the suite has run")
 			require.True(t, slices.ContainsFunc(want, func(s string) bool { return strings.HasSuffix(s, " SUCCESS") }))
 
-			assert.Empty(t, cmp.Diff(want, runSuite(t, suite, local, test.revision)), "without a name in the path")
-			assert.Empty(t, cmp.Diff(want, runSuite(t, suite, local+"/acme", test.revision)), "with a name in the path")
-
+			for way, local := range ways {
+				assert.Empty(t, cmp.Diff(want, runSuite(t, suite, local, test.revision)), "%s, without a name in the path", way)
+				assert.Empty(t, cmp.Diff(want, runSuite(t, suite, local+"/acme", test.revision)), "%s, with a name in the path", way)
+			}
 			defer loadCPU()()
-			for i := range loadedRuns {
-				assert.Empty(t, cmp.Diff(want, runSuite(t, suite, local+"/acme", test.revision)), "under load, run %d", i+1)
+			for way, local := range ways {
+				for i := range loadedRuns {
+					assert.Empty(t, cmp.Diff(want, runSuite(t, suite, local+"/acme", test.revision)), "%s under load, run %d", way, i+1)
+				}
 			}
 		})
 	}
@@ -90,12 +105,41 @@ func startServer(t *testing.T, binary, stateless string) string {
 	return "http://" + address
 }
 
+// overHTTP2 stands in front of a server as Cloud Run does, with HTTP/2 over TLS, and returns
+// its URL and the file of the authority that certifies it.
+func overHTTP2(t *testing.T, target string) (secure, authority string) {
+	t.Helper()
+	to, err := url.Parse(target)
+	require.NoError(t, err)
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	onward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) }, FlushInterval: -1, Transport: transport}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, 2, r.ProtoMajor)
+		// A plain proxy breaks streams off while it still reads the body.
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // the client has gone
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		r.ContentLength = int64(len(body))
+		onward.ServeHTTP(w, r)
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	authority = filepath.Join(t.TempDir(), "ca.pem")
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	require.NoError(t, os.WriteFile(authority, certificate, 0o600))
+	return server.URL, authority
+}
+
 // startProxy returns the URL of a proxy to the target, client "acme".
-func startProxy(t *testing.T, binary, target string) string {
+func startProxy(t *testing.T, binary, target string, flags ...string) string {
 	t.Helper()
 	endpoint := tokentest.New(t)
 	login := tokentest.WriteLogin(t, t.TempDir(), endpoint.URL, tokentest.RefreshToken)
-	c := exec.Command(binary, "--port=0", "--token-url", endpoint.URL, "acme="+target)
+	c := exec.Command(binary, append(flags, "--port=0", "--token-url", endpoint.URL, "acme="+target)...)
 	c.Env = []string{"HOME=" + t.TempDir(), "GOOGLE_APPLICATION_CREDENTIALS=" + login}
 	stdout, err := c.StdoutPipe()
 	require.NoError(t, err)

@@ -3,6 +3,7 @@ package relay
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 )
 
 // A backend is a target and what is known of it while the proxy runs.
@@ -10,6 +11,10 @@ type backend struct {
 	Target
 	stats    *stats
 	sessions *sessions
+
+	// ownLogin is set once the server has asked for a login of its own: it has named the
+	// metadata of its authorization (RFC 9728), and clients look for that.
+	ownLogin atomic.Bool
 }
 
 // clients are all upstreams at one time, in the order in which they were configured.

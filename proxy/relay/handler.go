@@ -26,7 +26,7 @@ func (s *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	all := *s.clients.Load()
 	rt, found := s.routeFor(all, r)
-	if !found || asksForOAuth(strings.TrimPrefix(r.URL.Path, rt.prefix)) {
+	if !found || asksForOAuth(strings.TrimPrefix(r.URL.Path, rt.prefix)) && !rt.backend.ownLogin.Load() {
 		http.Error(w, all.whereToGo(), http.StatusNotFound)
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -119,12 +120,42 @@ func (s *Relay) headerOf(resp *http.Response, rt route) http.Header {
 			header.Set("Location", to)
 		}
 	}
+	if asksForOwnLogin(resp) {
+		if resp.StatusCode == http.StatusUnauthorized {
+			rt.backend.ownLogin.Store(true)
+		}
+		s.localiseChallenges(header, rt)
+	}
 	// The rest of what keeps a page of one client's server from calling the others: in a
 	// sandbox its origin is "null", which fromThisMachine refuses. What is no page cannot
 	// be taken for one. A policy of the server's own stays; the strictest of all holds.
 	header.Add("Content-Security-Policy", "sandbox")
 	header.Set("X-Content-Type-Options", "nosniff")
 	return header
+}
+
+// localiseChallenges has a client look for a server's metadata by way of the proxy: the
+// platform lets nobody else in. A challenge that would lead it astray is left out.
+func (s *Relay) localiseChallenges(header http.Header, rt route) {
+	challenges := header.Values("WWW-Authenticate")
+	header.Del("WWW-Authenticate")
+	for _, challenge := range challenges {
+		steered := false
+		challenge = resourceMetadata.ReplaceAllStringFunc(challenge, func(parameter string) string {
+			name, ref, _ := strings.Cut(parameter, "=")
+			to, err := rt.toLocal(strings.Trim(ref, "\" \t"))
+			steered = steered || err != nil
+			if strings.HasPrefix(to, "/") {
+				to = rt.local.Scheme + "://" + rt.local.Host + to
+			}
+			return strings.TrimSpace(name) + `="` + to + `"`
+		})
+		if steered {
+			s.log.Warn("left out a challenge of a server", "client", rt.backend.Name, "error", errSteered)
+			continue
+		}
+		header.Add("WWW-Authenticate", challenge)
+	}
 }
 
 // A wholeWriter passes a body of known length on. It flushes each part but the last, which
