@@ -11,7 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAQuickRunMeasuresEveryContender(t *testing.T) {
+// quickRun returns the table of a run that measures as little as possible.
+func quickRun(t *testing.T) string {
+	t.Helper()
 	binary := filepath.Join(t.TempDir(), "bench")
 	out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput()
 	require.NoError(t, err, string(out))
@@ -19,18 +21,23 @@ func TestAQuickRunMeasuresEveryContender(t *testing.T) {
 	c := exec.Command(binary, "-quick")
 	c.Stdout, c.Stderr = &stdout, &stderr
 	require.NoError(t, c.Run(), stderr.String())
+	return stdout.String()
+}
+
+func TestAQuickRunMeasuresEveryContender(t *testing.T) {
+	table := quickRun(t)
 	for _, want := range []string{"direct", "ReverseProxy", "berth-proxy"} {
-		assert.Contains(t, stdout.String(), want)
+		assert.Contains(t, table, want)
 	}
 	for _, m := range measurements {
 		for _, row := range m.rows {
-			assert.Contains(t, stdout.String(), row)
+			assert.Contains(t, table, row)
 		}
 	}
 	for _, row := range append([]string{"berth-proxy stdio"}, stdioRows...) {
-		assert.Contains(t, stdout.String(), row)
+		assert.Contains(t, table, row)
 	}
-	for line := range strings.Lines(stdout.String()) {
+	for line := range strings.Lines(table) {
 		if strings.Contains(line, "short streams that broke") {
 			assert.Regexp(t, `\s0\s+\S+\s*$`, line, "none of berth-proxy's")
 		}
