@@ -1,6 +1,8 @@
 // Package apis serves the Google Cloud APIs that a local cloud offers: Cloud
-// Run v2, IAM service accounts, Artifact Registry, Service Usage, a project
-// from Cloud Resource Manager, Cloud Identity groups, and the container registry.
+// Run v2, IAM service accounts, Artifact Registry, Secret Manager, Service Usage,
+// the container registry, and what administers a project and its people: Cloud
+// Resource Manager, Cloud Identity, Cloud Logging, Cloud Monitoring, Cloud KMS,
+// Cloud Billing and organization policies.
 // Each comes as Google's REST, and where Google publishes protos as gRPC and from
 // these, so that official clients and plugins work unchanged. All state is in memory.
 //
