@@ -197,6 +197,17 @@ func TestAFileThatIsNotValidIsLeftAsItIs(t *testing.T) {
 		assert.Equal(t, broken, content(t, e.UserFile(p.System)))
 		assert.NoFileExists(t, e.UserFile(p.System)+backupSuffix)
 	}
+	for id, deep := range map[string]string{"cursor": `{"a":`, "codex": "a = "} {
+		e := named(t, id)
+		write(t, e.UserFile(p.System), deep+strings.Repeat("[", 8<<20), 0o600)
+		_, err := e.Install(p, acme, false)
+		require.ErrorContains(t, err, "brackets that are not closed")
+		_, err = e.Installed(p)
+		require.ErrorContains(t, err, "brackets that are not closed")
+		write(t, e.UserFile(p.System), deep+strings.Repeat("[", maxNesting-1), 0o600)
+		_, err = e.Install(p, acme, false)
+		require.ErrorContains(t, err, "is left as it was", "the parsers go as deep as that")
+	}
 	zed := named(t, "zed")
 	require.NoError(t, os.MkdirAll(zed.UserFile(p.System), 0o755))
 	_, err := zed.Install(p, acme, false)

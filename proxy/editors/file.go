@@ -100,7 +100,30 @@ func (f file) read() (content []byte, info fs.FileInfo, err error) {
 	case len(content) > maxFileBytes:
 		return nil, nil, fmt.Errorf("%s is larger than %d MiB, too large for a configuration: it is left as it is", f.path, maxFileBytes>>20)
 	}
+	if nesting(content) > maxNesting {
+		return nil, nil, fmt.Errorf("%s has more than %d brackets that are not closed, too many for a configuration: it is left as it is", f.path, maxNesting)
+	}
 	return content, info, nil
+}
+
+// maxNesting bounds how deep the parsers are led into a file, which may be a stranger's
+// project's: they call themselves, and would exhaust the stack after some million levels.
+const maxNesting = 100_000
+
+// nesting is the largest number of brackets that are open at once, those in strings among
+// them.
+func nesting(content []byte) (deepest int) {
+	depth := 0
+	for _, c := range content {
+		switch c {
+		case '[', '{':
+			depth++
+			deepest = max(deepest, depth)
+		case ']', '}':
+			depth = max(depth-1, 0)
+		}
+	}
+	return deepest
 }
 
 func (f file) write(target string, before, after []byte, info fs.FileInfo) error {
