@@ -302,3 +302,25 @@ func (broken) List(context.Context) ([]store.Entry, error) {
 	return nil, fmt.Errorf("no route to host")
 }
 func (broken) String() string { return "nowhere" }
+
+func FuzzStoredFiles(f *testing.F) {
+	for _, folder := range []string{"goals", "deliverables"} {
+		f.Add(folder, "client: acme\nid: X\ntitle: x\nstatus: active\ntarget: 2027-01-01\n")
+		f.Add(folder, "client: acme\nid: X\ngoal: G1\ntitle: x\nstatus: done\ndue: 2027-01-01\nnotes: [{author: a, text: b}]\n")
+	}
+	base := f.TempDir()
+	p := open(f, openDir(f, base), "acme")
+	f.Fuzz(func(t *testing.T, folder, content string) {
+		if folder != "goals" && folder != "deliverables" {
+			return
+		}
+		dir := filepath.Join(base, "clients", "acme", folder)
+		require.NoError(t, os.MkdirAll(dir, 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "X.yaml"), []byte(content), 0o600))
+		v, err := p.View(t.Context(), manager)
+		require.NoError(t, err)
+		for _, goal := range v.Goals {
+			assert.Contains(t, portal.GoalStatuses, goal.Status, "what is served is sound")
+		}
+	})
+}
