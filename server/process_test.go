@@ -31,7 +31,13 @@ const stopping = "stopping: no new connections; running calls may finish"
 // buildDir holds what the tests build.
 var buildDir string
 
-func TestMain(m *testing.M) { os.Exit(withBuildDir(m.Run)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(plainServer) != "" {
+		fmt.Fprintln(os.Stderr, servePlain())
+		os.Exit(1)
+	}
+	os.Exit(withBuildDir(m.Run))
+}
 
 func withBuildDir(run func() int) int {
 	var err error

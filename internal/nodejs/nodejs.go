@@ -30,29 +30,36 @@ var nodePackages = map[string]string{
 type Node struct {
 	// Binary is the path of node.
 	Binary string
-	dir    string
+	// Dir is where the packages are installed.
+	Dir string
 }
 
 // Script is the program of that name in one of the packages.
 func (n Node) Script(name string) string {
-	return filepath.Join(n.dir, "node_modules", ".bin", name)
+	return filepath.Join(n.Dir, "node_modules", ".bin", name)
 }
 
 // Install installs npm packages for a test, and Node.js unless the one here is new enough.
-func Install(t *testing.T, packages ...string) Node {
+func Install(t testing.TB, packages ...string) Node {
 	t.Helper()
-	n := Node{dir: t.TempDir()}
+	return InstallIn(t, t.TempDir(), packages...)
+}
+
+// InstallIn is Install in a directory that stays.
+func InstallIn(t testing.TB, dir string, packages ...string) Node {
+	t.Helper()
+	n := Node{Dir: dir}
 	if path, ok := recentNode(); ok {
 		n.Binary = path
 	} else {
 		name, known := nodePackages[runtime.GOOS+"/"+runtime.GOARCH]
 		require.True(t, known, "install Node.js 22 or newer: npm has none for %s/%s", runtime.GOOS, runtime.GOARCH)
 		packages = append(packages, name+"@"+nodeVersion)
-		n.Binary = filepath.Join(n.dir, "node_modules", name, "bin", "node")
+		n.Binary = filepath.Join(n.Dir, "node_modules", name, "bin", "node")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), installTimeout)
 	defer cancel()
-	npm := exec.CommandContext(ctx, "npm", append([]string{"install", "--prefix", n.dir, "--ignore-scripts", "--no-audit", "--no-fund"}, packages...)...)
+	npm := exec.CommandContext(ctx, "npm", append([]string{"install", "--prefix", n.Dir, "--ignore-scripts", "--no-audit", "--no-fund"}, packages...)...)
 	out, err := npm.CombinedOutput()
 	require.NoError(t, err, "npm install: %s", out)
 	return n
