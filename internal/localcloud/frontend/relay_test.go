@@ -187,6 +187,7 @@ func TestAnInstanceThatDiesUnderARequestIs503AndTheNextRequestWorks(t *testing.T
 	res := get(t, url+"/die", w.as("ana@example.com"))
 	assert.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
 	assert.Contains(t, res.body, "503 Service Unavailable")
+	eventually(t, "its end is noticed", func() bool { return !has(w.Instances(acme), pid) })
 	assert.NotEqual(t, pid, get(t, url+"/", w.as("ana@example.com")).seen(t).PID)
 }
 
