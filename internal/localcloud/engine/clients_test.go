@@ -308,3 +308,25 @@ func TestAClientWithEverySettingOfItsServiceIsDeployed(t *testing.T) {
 	builder.destroy(t)
 	assert.Empty(t, cloud.Inventory())
 }
+
+func TestAClientIsWatchedAsFarAsItIsWanted(t *testing.T) {
+	cloud, dir := enginetest.StartCloud(t), t.TempDir()
+	acme := deploy(t, cloud, dir, "acme", map[string]any{"berth:monitoring": map[string]any{"enabled": true}})
+	_, changed := acme.up(t)
+	assert.Equal(t, map[string]int{"create": changed["create"]}, changed)
+	there := strings.Join(cloud.Inventory(), "\n")
+	assert.Equal(t, 5, strings.Count(there, "/alertPolicies/"), there)
+	assert.Equal(t, 3, strings.Count(there, "/metrics/"), there)
+	assert.Equal(t, 1, strings.Count(there, "/dashboards/"), there)
+	enginetest.Settled(t, acme.stack(t))
+
+	_, changed = acme.set(map[string]any{"berth:monitoring": map[string]any{"enabled": true, "errors": 9, "refused": 0, "dashboard": false}}).up(t)
+	assert.Equal(t, map[string]int{"update": 1, "delete": 2}, changed, "an alert is tuned, another and the dashboard are off")
+	enginetest.Settled(t, acme.stack(t))
+
+	_, changed = acme.set(map[string]any{"berth:monitoring": map[string]any{"enabled": false}}).up(t)
+	assert.NotContains(t, changed, "update")
+	assert.NotContains(t, strings.Join(cloud.Inventory(), "\n"), "/alertPolicies/")
+	acme.destroy(t)
+	assert.Empty(t, cloud.Inventory())
+}
