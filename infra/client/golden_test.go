@@ -62,7 +62,7 @@ var examples = map[string]settings{
 		"berth:audiences":            []string{"https://acme.example.com"},
 		"berth:network":              settings{"network": "acme", "subnetwork": "servers", "tags": []string{"mcp"}, "egress": "all-traffic"},
 		"berth:kmsKey":               "projects/acme-prod/locations/europe-west1/keyRings/berth/cryptoKeys/acme",
-		"berth:data":                 settings{"enabled": true, "retentionDays": 1},
+		"berth:data":                 settings{"enabled": true, "softDeleteDays": 14},
 		"berth:monitoring":           settings{"enabled": true, "channels": []string{"projects/acme-prod/notificationChannels/123"}},
 		"berth:executionEnvironment": "gen2",
 		"berth:binaryAuthorization":  "default",

@@ -106,7 +106,7 @@ var dataKeys = []setting.Key{
 	{Name: "versioning", Type: "boolean", Default: true, Description: "Keep what is overwritten or deleted."},
 	{Name: "oldVersionDays", Type: "integer", Default: 30, Description: "Days that it is kept: 1 to 3650."},
 	{Name: "softDeleteDays", Type: "integer", Default: 7, Description: "Days in which even a deleted version can be restored: 7 to 90, or 0."},
-	{Name: "retentionDays", Type: "integer", Default: 0, Description: "Days in which nothing can be deleted or overwritten: 0 to 3650. The policy is not locked."},
+	{Name: "retentionDays", Type: "integer", Default: 0, Description: "Days in which nothing can be deleted or overwritten: 0 to 3650. Only without versioning. The policy is not locked."},
 	{Name: "protect", Type: "boolean", Default: true, Description: "Refuse to destroy the stack, before anything is deleted. With false, after an update of its own, a destroy deletes the data too."},
 }
 

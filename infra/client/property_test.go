@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -44,14 +45,17 @@ func anyValid(t *rapid.T) settings {
 		"berth:network":              pick(t, "network", settings{}, settings{"network": "acme"}, settings{"subnetwork": "s", "egress": "all-traffic", "tags": []string{"mcp"}}),
 		"berth:kmsKey":               pick(t, "kmsKey", "", "projects/acme-prod/locations/europe-west1/keyRings/r/cryptoKeys/k"),
 		"berth:binaryAuthorization":  pick(t, "binaryAuthorization", "", "default", "projects/p/platforms/cloudRun/policies/strict"),
-		"berth:data": settings{"enabled": rapid.Bool().Draw(t, "data"), "versioning": rapid.Bool().Draw(t, "versioning"), "protect": rapid.Bool().Draw(t, "protect"),
-			"retentionDays": rapid.IntRange(0, 3650).Draw(t, "retention"), "softDeleteDays": pick(t, "softDelete", 0, 7, 90)},
+		"berth:data":                 pick(t, "kept", settings{}, settings{"versioning": false, "retentionDays": 3650}, settings{"oldVersionDays": 1}, settings{"softDeleteDays": 0}, settings{"softDeleteDays": 90}),
 		"berth:monitoring": settings{"enabled": rapid.Bool().Draw(t, "monitoring"), "dashboard": rapid.Bool().Draw(t, "dashboard"),
 			"refused": rapid.IntRange(0, 100).Draw(t, "refused"), "channels": someOf(t, "channels", "projects/p/notificationChannels/1", "projects/p/notificationChannels/2")},
 		"berth:group": pick(t, "group", settings{}, settings{"email": "Acme@example.com", "customer": "C01abc234", "members": []string{"Ada@example.com", "bo@example.com"}}),
 	})
 	size := pick(t, "size", [2]string{"1", "512Mi"}, [2]string{"2", "4Gi"}, [2]string{"4000m", "8Gi"}).([2]string)
 	s["berth:cpu"], s["berth:memory"] = size[0], size[1]
+
+	data := settings{"enabled": rapid.Bool().Draw(t, "data"), "protect": rapid.Bool().Draw(t, "protect")}
+	maps.Copy(data, s["berth:data"].(settings))
+	s["berth:data"] = data
 
 	secrets, sidecars := settings{}, settings{}
 	for _, name := range someOf(t, "secrets", "API_TOKEN", "DB", "certificate") {

@@ -153,14 +153,14 @@ func TestASecretInPlainTextIsRefusedAndNotShown(t *testing.T) {
 }
 
 func TestProtectedDataCannotGoAndLetGoItGoesWithAllItHolds(t *testing.T) {
-	r, err := run(t, valid(settings{"berth:data": settings{"enabled": true, "retentionDays": 30}}))
+	r, err := run(t, valid(settings{"berth:data": settings{"enabled": true, "versioning": false, "retentionDays": 30}}))
 	require.NoError(t, err)
 	bucket := r.one(t, "gcp:storage/bucket:Bucket")
 	assert.True(t, bucket.RegisterRPC.GetProtect())
 	assert.Equal(t, false, plain(bucket.Inputs)["forceDestroy"])
 	assert.Contains(t, plain(bucket.Inputs), "retentionPolicy")
 
-	r, err = run(t, valid(settings{"berth:data": settings{"enabled": true, "retentionDays": 30, "protect": false}}))
+	r, err = run(t, valid(settings{"berth:data": settings{"enabled": true, "versioning": false, "retentionDays": 30, "protect": false}}))
 	require.NoError(t, err)
 	bucket = r.one(t, "gcp:storage/bucket:Bucket")
 	assert.False(t, bucket.RegisterRPC.GetProtect())

@@ -228,6 +228,7 @@ func TestBadConfigurationIsRefusedBeforeAnyResource(t *testing.T) {
 		"a key elsewhere":                  {settings{"berth:kmsKey": "projects/p/locations/us-east1/keyRings/r/cryptoKeys/k"}, []string{"berth:kmsKey", "europe-west1"}},
 		"a group without its customer":     {settings{"berth:group": settings{"email": "acme@example.com"}}, []string{"berth:group.customer", "gcloud organizations list"}},
 		"a repository by half a name":      {settings{"berth:image": "", "berth:repository": "servers"}, []string{"berth:repository", "projects/my-project"}},
+		"retention and versions at once":   {settings{"berth:data": settings{"enabled": true, "retentionDays": 1}}, []string{"berth:data.retentionDays", "data.versioning"}},
 		"a base by tag":                    {settings{"berth:image": "", "berth:base": "alpine:3"}, []string{"berth:base", "digest"}},
 		"a client called like a path":      {settings{"berth:client": "mcp"}, []string{"berth:client", "berth-proxy"}},
 		"a platform without architecture":  {settings{"berth:image": "", "berth:platforms": []string{"linux"}}, []string{"berth:platforms", `"linux"`}},

@@ -56,6 +56,8 @@ func (a *ServerArgs) dataProblems() []error {
 	c.want(!d.Versioning || between(d.OldVersionDays, 1, 3650), "data.oldVersionDays", d.OldVersionDays, "is outside 1 to 3650")
 	c.want(d.SoftDeleteDays == 0 || between(d.SoftDeleteDays, 7, 90), "data.softDeleteDays", d.SoftDeleteDays, "is neither 0 nor within 7 to 90")
 	c.want(between(d.RetentionDays, 0, 3650), "data.retentionDays", d.RetentionDays, "is outside 0 to 3650")
+	c.want(d.RetentionDays == 0 || !d.Versioning, "data.retentionDays", d.RetentionDays,
+		"is not for a bucket with versioning: what is retained cannot be overwritten, and has no versions; set data.versioning to false, or retentionDays to 0")
 	return c.problems
 }
 

@@ -330,3 +330,23 @@ func TestAClientIsWatchedAsFarAsItIsWanted(t *testing.T) {
 	acme.destroy(t)
 	assert.Empty(t, cloud.Inventory())
 }
+
+func TestAClientsDataDoesNotGoByAccident(t *testing.T) {
+	cloud, dir := enginetest.StartCloud(t), t.TempDir()
+	acme := deploy(t, cloud, dir, "acme", map[string]any{"berth:data": map[string]any{"enabled": true, "versioning": false, "retentionDays": 1}})
+	outputs, _ := acme.up(t)
+	assert.Equal(t, "gs://"+enginetest.Project+"-berth-acme", acme.said(t, outputs, "/env/BERTH_DATA"))
+	enginetest.Settled(t, acme.stack(t))
+
+	before, stack := cloud.Inventory(), acme.stack(t)
+	_, err := stack.Destroy(t.Context())
+	require.ErrorContains(t, err, "berth-guard")
+	require.Equal(t, before, cloud.Inventory(), "nothing was deleted")
+	assert.Equal(t, "well", acme.said(t, outputs, "/"))
+
+	_, changed := acme.set(map[string]any{"berth:data": map[string]any{"enabled": true, "versioning": false, "retentionDays": 1, "protect": false}}).up(t)
+	assert.NotContains(t, changed, "replace")
+	enginetest.Settled(t, acme.stack(t))
+	acme.destroy(t)
+	assert.Empty(t, cloud.Inventory())
+}
