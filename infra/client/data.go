@@ -61,7 +61,9 @@ func (b *builder) newData() (pulumi.StringInput, error) {
 		PolicyData: b.member().ApplyT(func(server string) (string, error) {
 			return bucketPolicy(server, b.args.Project)
 		}).(pulumi.StringOutput),
-	}, pulumi.Parent(b.parent))
+		// The policy goes with its bucket. Taken away before, as an empty one, it
+		// would leave nobody who may look into the bucket and empty it.
+	}, pulumi.Parent(b.parent), pulumi.RetainOnDelete(true))
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,6 +80,21 @@ func TestADestroyedBucketLeavesNothing(t *testing.T) {
 	enginetest.Up(t, stack)
 	require.Len(t, cloud.Inventory(), 1)
 	bucket := cloud.Inventory()[0]
+	putObject(t, cloud, bucket[strings.LastIndexByte(bucket, '/')+1:], "goals.json")
+	_, err := stack.Destroy(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, cloud.Inventory())
+}
+
+func TestAClientsDataGoesWithItWhenItIsLetGo(t *testing.T) {
+	cloud := enginetest.StartCloud(t)
+	stack := enginetest.Stack(t, cloud, t.TempDir(), "acme", map[string]any{
+		"berth:data": map[string]any{"enabled": true, "protect": false},
+	})
+	enginetest.Up(t, stack)
+	i := slices.IndexFunc(cloud.Inventory(), func(name string) bool { return strings.Contains(name, "/buckets/") })
+	require.GreaterOrEqual(t, i, 0)
+	bucket := cloud.Inventory()[i]
 	putObject(t, cloud, bucket[strings.LastIndexByte(bucket, '/')+1:], "goals.json")
 	_, err := stack.Destroy(t.Context())
 	require.NoError(t, err)
