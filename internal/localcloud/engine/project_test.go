@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -63,23 +64,28 @@ func TestAProjectStackGoesUpChangesAndLeavesNothing(t *testing.T) {
 			"operators": map[string]any{"email": "operators@example.com"},
 			"pager":     map[string]any{"topic": "projects/" + enginetest.Project + "/topics/pager"},
 		},
+		"berth:budget": map[string]any{"amount": 50, "currency": "EUR", "billingAccount": enginetest.BillingAccount},
 	}
+	maps.Copy(settings, quota) // a person's login needs it for the budget
 	t.Run("what is tuned changes in place, and what is added is created", func(t *testing.T) {
 		stack := enginetest.Shared(t, cloud, dir, settings)
 		_, changed := enginetest.Up(t, stack)
 		assert.Equal(t, map[string]int{
 			"update": 2, // the repository's cleanup, the audit of secrets
-			"create": 8, // a grant on the repository, another on the key, the API of keys, the audit of buckets, a log bucket and its sink, two channels
+			// A grant on the repository, another on the key, the audit of buckets, a log
+			// bucket and its sink, two channels, a budget, the APIs of keys and budgets.
+			"create": 10,
 		}, changed)
 		assert.Equal(t, []string{runAgent}, keyUsers(t, cloud))
 		assert.Equal(t, map[string]int{"secretmanager.googleapis.com": 2, "storage.googleapis.com": 1}, audited(t, cloud))
 		enginetest.Settled(t, stack)
 	})
-	t.Run("logs are kept longer in place", func(t *testing.T) {
+	t.Run("logs are kept longer, and more may be spent, in place", func(t *testing.T) {
 		settings["berth:logBucket"] = map[string]any{"enabled": true, "retentionDays": 365}
+		settings["berth:budget"].(map[string]any)["amount"] = 100
 		stack := enginetest.Shared(t, cloud, dir, settings)
 		outputs, changed := enginetest.Up(t, stack)
-		assert.Equal(t, map[string]int{"update": 1}, changed)
+		assert.Equal(t, map[string]int{"update": 2}, changed)
 		assert.Equal(t, "projects/"+enginetest.Project+"/locations/europe-west1/buckets/berth", outputs["logBucket"].Value)
 		enginetest.Settled(t, stack)
 	})
@@ -98,10 +104,12 @@ func TestAProjectStackGoesUpChangesAndLeavesNothing(t *testing.T) {
 		assert.Equal(t, map[string]int{"replace": 2}, changed)
 	})
 	t.Run("what is turned off is deleted", func(t *testing.T) {
-		_, changed := enginetest.Up(t, enginetest.Shared(t, cloud, dir, map[string]any{
+		off := map[string]any{
 			"berth:sharedRepository": map[string]any{"enabled": false},
 			"berth:auditLogs":        []any{},
-		}))
+		}
+		maps.Copy(off, quota)
+		_, changed := enginetest.Up(t, enginetest.Shared(t, cloud, dir, off))
 		assert.Equal(t, map[string]int{"delete": changed["delete"]}, changed)
 		assert.Empty(t, cloud.Inventory())
 		assert.Empty(t, keyUsers(t, cloud))
