@@ -37,7 +37,8 @@ func TestALiteralPulumiUpRunsTheCompiledProgram(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join(clone, "Pulumi."+name+".yaml"), content, 0o600))
 	}
-	stack("acme", enginetest.Config(cloud, nil))
+	data := map[string]any{"enabled": true, "protect": true}
+	stack("acme", enginetest.Config(cloud, map[string]any{"berth:data": data}))
 	stack("shared", map[string]any{"berth:kind": "project", "gcp:project": enginetest.Project, "gcp:region": "europe-west1"})
 
 	env := []string{"PULUMI_DEBUG_LANGUAGES=" + languages}
@@ -45,9 +46,13 @@ func TestALiteralPulumiUpRunsTheCompiledProgram(t *testing.T) {
 		env = append(env, name+"="+value)
 	}
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "pulumi", "backend"), 0o700))
+	try := func(args ...string) (stdout, stderr string, err error) {
+		stdout, stderr, _, err = enginetest.Pulumi.Run(t.Context(), clone, nil, nil, nil, env, args...)
+		return stdout, stderr, err
+	}
 	pulumi := func(args ...string) string {
 		t.Helper()
-		stdout, stderr, _, err := enginetest.Pulumi.Run(t.Context(), clone, nil, nil, nil, env, args...)
+		stdout, stderr, err := try(args...)
 		require.NoError(t, err, "pulumi %v: %s%s", args, stdout, stderr)
 		return stdout
 	}
@@ -65,6 +70,16 @@ func TestALiteralPulumiUpRunsTheCompiledProgram(t *testing.T) {
 	assert.Contains(t, pulumi("up", "--yes", "--expect-no-changes", "--stack", "acme"), "unchanged", "neither minds the other")
 
 	pulumi("destroy", "--yes", "--stack", "shared")
+	before := cloud.Inventory()
+	for _, preview := range []string{"--skip-preview=false", "--skip-preview"} {
+		stdout, stderr, err := try("destroy", "--yes", "--stack", "acme", preview)
+		require.Error(t, err, "a stack with data")
+		assert.Contains(t, stdout+stderr, "berth-guard")
+		require.Equal(t, before, cloud.Inventory(), "nothing was deleted")
+	}
+	data["protect"] = false
+	stack("acme", enginetest.Config(cloud, map[string]any{"berth:data": data}))
+	pulumi("up", "--yes", "--stack", "acme")
 	pulumi("destroy", "--yes", "--stack", "acme")
 	assert.Empty(t, cloud.Inventory())
 }

@@ -275,7 +275,7 @@ func TestAClientWithEverySettingOfItsServiceIsDeployed(t *testing.T) {
 		"berth:livenessProbe":        map[string]any{"type": "http", "path": "/live"},
 		"berth:environment":          map[string]any{"LOG_LEVEL": "info", "KEY_FILE": "/secrets/key/value"},
 		"berth:sidecars": map[string]any{"agent": map[string]any{
-			"image": built["image"].Value, "memory": "512Mi", "first": true, "environment": map[string]any{"LISTEN_PORT": strconv.Itoa(port)},
+			"image": built["image"].Value, "memory": "512Mi", "first": true, "environment": map[string]any{"LISTEN_PORT": strconv.Itoa(port), "ROLE": "agent"},
 			"startupProbe": map[string]any{"type": "tcp", "port": port, "period": 1, "failures": 60},
 		}},
 		"berth:audiences":           []string{"https://acme.example.com"},
@@ -292,6 +292,10 @@ func TestAClientWithEverySettingOfItsServiceIsDeployed(t *testing.T) {
 	assert.Equal(t, "hunter2", acme.said(t, outputs, "/env/API_TOKEN"))
 	assert.Equal(t, "in a file", acme.said(t, outputs, "/file/KEY_FILE"))
 	assert.Equal(t, "info", acme.said(t, outputs, "/env/LOG_LEVEL"))
+	agent := "/ask/" + strconv.Itoa(port)
+	assert.Equal(t, "agent", acme.said(t, outputs, agent+"/env/ROLE"), "the server reaches the agent on localhost")
+	server := "/ask/" + acme.said(t, outputs, "/env/PORT")
+	assert.Equal(t, "info", acme.said(t, outputs, agent+server+"/env/LOG_LEVEL"), "and the agent the server")
 	enginetest.Settled(t, acme.stack(t))
 
 	for key := range acme.config { // back to the defaults, which must reset everything
@@ -337,8 +341,11 @@ func TestAClientsDataDoesNotGoByAccident(t *testing.T) {
 	outputs, _ := acme.up(t)
 	assert.Equal(t, "gs://"+enginetest.Project+"-berth-acme", acme.said(t, outputs, "/env/BERTH_DATA"))
 	enginetest.Settled(t, acme.stack(t))
+	bucket := enginetest.Project + "-berth-acme"
+	putObject(t, cloud, bucket, "goals.json")
 
 	before, stack := cloud.Inventory(), acme.stack(t)
+	require.Contains(t, before, "//storage.googleapis.com/projects/_/buckets/"+bucket+"/objects/goals.json")
 	_, err := stack.Destroy(t.Context())
 	require.ErrorContains(t, err, "berth-guard")
 	require.Equal(t, before, cloud.Inventory(), "nothing was deleted")

@@ -52,7 +52,8 @@ func Get(t *testing.T, cloud *localcloud.Cloud, email, address string) (status i
 
 // Teller is the source of a server that tells what it was given: /env/NAME is a
 // variable, /file/NAME what is in the file that the variable names, /args the
-// arguments, and anything else is well. It listens on LISTEN_PORT, or PORT.
+// arguments, /ask/PORT/… what a neighbour on localhost answers to the rest of the
+// path, and anything else is well. It listens on LISTEN_PORT, or PORT.
 func Teller(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -63,6 +64,7 @@ func Teller(t *testing.T) string {
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -81,6 +83,15 @@ func main() {
 			if err != nil {
 				fmt.Fprint(w, err)
 			}
+		case "ask":
+			neighbour, path, _ := strings.Cut(name, "/")
+			response, err := http.Get("http://localhost:" + neighbour + "/" + path)
+			if err != nil {
+				fmt.Fprint(w, err)
+				return
+			}
+			defer response.Body.Close()
+			_, _ = io.Copy(w, response.Body)
 		case "args":
 			fmt.Fprint(w, strings.Join(os.Args[1:], " "))
 		default:
