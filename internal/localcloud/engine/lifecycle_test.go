@@ -115,7 +115,7 @@ func TestAClientGoesUpChangesAndLeavesNothing(t *testing.T) {
 func byHand(t *testing.T, cloud *localcloud.Cloud, do func(context.Context, *run.ServicesClient) error) {
 	t.Helper()
 	config := cloud.ProviderConfig()
-	authorized := &http.Client{Transport: bearer(config["gcp:accessToken"])}
+	authorized := &http.Client{Transport: enginetest.Bearer(config["gcp:accessToken"])}
 	services, err := run.NewServicesRESTClient(t.Context(), option.WithHTTPClient(authorized),
 		option.WithEndpoint(strings.TrimSuffix(config["gcp:cloudRunV2CustomEndpoint"], "/v2/")))
 	require.NoError(t, err)
@@ -135,15 +135,6 @@ func grant(ctx context.Context, services *run.ServicesClient, service string, me
 	}
 	_, err = services.SetIamPolicy(ctx, &iampb.SetIamPolicyRequest{Resource: service, Policy: policy})
 	return err
-}
-
-// bearer adds an access token to every request.
-type bearer string
-
-func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.Header.Set("Authorization", "Bearer "+string(b))
-	return http.DefaultTransport.RoundTrip(r)
 }
 
 func TestOnlyAChangedSourceIsDeployed(t *testing.T) {

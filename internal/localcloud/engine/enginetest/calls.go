@@ -3,10 +3,12 @@ package enginetest
 import (
 	"encoding/json"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/berth-mcp/berth/internal/localcloud"
@@ -104,4 +106,43 @@ func main() {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644))
 	}
 	return dir
+}
+
+// Bearer adds an access token to every request.
+type Bearer string
+
+// RoundTrip implements [http.RoundTripper].
+func (b Bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+string(b))
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// PutObject writes an object as the operator, by whom owners' grants are used.
+func PutObject(t *testing.T, cloud *localcloud.Cloud, bucket, name string) {
+	t.Helper()
+	at := strings.TrimSuffix(cloud.StorageURL(), "/storage/v1/") + "/upload/storage/v1/b/" + bucket + "/o?uploadType=media&name=" + name
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, at, strings.NewReader("{}"))
+	require.NoError(t, err)
+	resp, err := Bearer(cloud.ProviderConfig()["gcp:accessToken"]).RoundTrip(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, resp.StatusCode, string(body))
+}
+
+// EverythingBelow is what all files in a directory hold.
+func EverythingBelow(t *testing.T, dir string) string {
+	t.Helper()
+	var all strings.Builder
+	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		all.Write(content)
+		return err
+	}))
+	return all.String()
 }

@@ -224,3 +224,9 @@ func API(cloud *localcloud.Cloud) []option.ClientOption {
 		option.WithHTTPClient(oauth2.NewClient(context.Background(), oauth2.StaticTokenSource(&oauth2.Token{AccessToken: config["gcp:accessToken"]}))),
 	}
 }
+
+// Quota is the configuration that says who pays for calls about groups and budgets,
+// which belong to no project.
+func Quota() map[string]any {
+	return map[string]any{"gcp:userProjectOverride": true, "gcp:billingProject": Project}
+}

@@ -1,4 +1,4 @@
-package engine_test
+package clients_test
 
 import (
 	"net"
@@ -128,7 +128,7 @@ func TestWhoIsInTheConfiguredGroupMayCall(t *testing.T) {
 	group := func(members ...string) map[string]any {
 		return map[string]any{"berth:group": map[string]any{"email": "umbrella@example.com", "customer": localcloud.Customer, "members": members}}
 	}
-	acme := deploy(t, cloud, dir, "acme", quota).set(group(enginetest.Ada)).set(map[string]any{"berth:developers": []string{}})
+	acme := deploy(t, cloud, dir, "acme", enginetest.Quota()).set(group(enginetest.Ada)).set(map[string]any{"berth:developers": []string{}})
 	outputs, _ := acme.up(t)
 	assert.Equal(t, []any{"group:umbrella@example.com"}, outputs["developers"].Value)
 	assert.Equal(t, "well", acme.said(t, outputs, "/"))
@@ -211,7 +211,7 @@ func TestASecretsValueReachesTheServerAndNobodyElse(t *testing.T) {
 	acme.secrets = map[string]string{"berth:secrets.API_TOKEN.value": "hunter2"}
 	outputs, _ := acme.up(t)
 	assert.Equal(t, "hunter2", acme.said(t, outputs, "/env/API_TOKEN"))
-	assert.NotContains(t, everythingBelow(t, dir), "hunter2", "nothing on the disk holds it in the clear")
+	assert.NotContains(t, enginetest.EverythingBelow(t, dir), "hunter2", "nothing on the disk holds it in the clear")
 	enginetest.Settled(t, acme.stack(t))
 
 	acme.secrets["berth:secrets.API_TOKEN.value"] = "correct horse"
@@ -342,7 +342,7 @@ func TestAClientsDataDoesNotGoByAccident(t *testing.T) {
 	assert.Equal(t, "gs://"+enginetest.Project+"-berth-acme", acme.said(t, outputs, "/env/BERTH_DATA"))
 	enginetest.Settled(t, acme.stack(t))
 	bucket := enginetest.Project + "-berth-acme"
-	putObject(t, cloud, bucket, "goals.json")
+	enginetest.PutObject(t, cloud, bucket, "goals.json")
 
 	before, stack := cloud.Inventory(), acme.stack(t)
 	require.Contains(t, before, "//storage.googleapis.com/projects/_/buckets/"+bucket+"/objects/goals.json")

@@ -1,4 +1,4 @@
-package engine_test
+package types_test
 
 import (
 	"testing"

@@ -1,14 +1,10 @@
-package engine_test
+package types_test
 
 import (
 	"encoding/json"
-	"io"
-	"net/http"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/berth-mcp/berth/internal/localcloud"
 	"github.com/berth-mcp/berth/internal/localcloud/engine/enginetest"
 	"github.com/pulumi/pulumi-gcp/sdk/v8/go/gcp/serviceaccount"
 	"github.com/pulumi/pulumi-gcp/sdk/v8/go/gcp/storage"
@@ -63,7 +59,7 @@ func TestABucketsLife(t *testing.T) {
 	assert.Equal(t, map[string]int{"replace": 2}, up(), "the bucket and what is granted on it")
 	assert.Empty(t, enginetest.Refresh(t, *stack()))
 
-	putObject(t, cloud, name, "goals.json")
+	enginetest.PutObject(t, cloud, name, "goals.json")
 	_, err := stack().Destroy(t.Context())
 	require.ErrorContains(t, err, "acme-moved")
 	assert.Contains(t, cloud.Inventory(), "//storage.googleapis.com/projects/_/buckets/acme-moved/objects/goals.json", "what it holds is not lost")
@@ -80,37 +76,8 @@ func TestADestroyedBucketLeavesNothing(t *testing.T) {
 	enginetest.Up(t, stack)
 	require.Len(t, cloud.Inventory(), 1)
 	bucket := cloud.Inventory()[0]
-	putObject(t, cloud, bucket[strings.LastIndexByte(bucket, '/')+1:], "goals.json")
+	enginetest.PutObject(t, cloud, bucket[strings.LastIndexByte(bucket, '/')+1:], "goals.json")
 	_, err := stack.Destroy(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, cloud.Inventory())
-}
-
-func TestAClientsDataGoesWithItWhenItIsLetGo(t *testing.T) {
-	cloud := enginetest.StartCloud(t)
-	stack := enginetest.Stack(t, cloud, t.TempDir(), "acme", map[string]any{
-		"berth:data": map[string]any{"enabled": true, "protect": false},
-	})
-	enginetest.Up(t, stack)
-	i := slices.IndexFunc(cloud.Inventory(), func(name string) bool { return strings.Contains(name, "/buckets/") })
-	require.GreaterOrEqual(t, i, 0)
-	bucket := cloud.Inventory()[i]
-	putObject(t, cloud, bucket[strings.LastIndexByte(bucket, '/')+1:], "goals.json")
-	_, err := stack.Destroy(t.Context())
-	require.NoError(t, err)
-	assert.Empty(t, cloud.Inventory())
-}
-
-// putObject writes an object as the operator, by whom owners' grants are used.
-func putObject(t *testing.T, cloud *localcloud.Cloud, bucket, name string) {
-	t.Helper()
-	at := strings.TrimSuffix(cloud.StorageURL(), "/storage/v1/") + "/upload/storage/v1/b/" + bucket + "/o?uploadType=media&name=" + name
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, at, strings.NewReader("{}"))
-	require.NoError(t, err)
-	resp, err := bearer(cloud.ProviderConfig()["gcp:accessToken"]).RoundTrip(req)
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, resp.StatusCode, string(body))
 }

@@ -1,4 +1,4 @@
-package engine_test
+package types_test
 
 import (
 	"testing"
@@ -17,7 +17,7 @@ func TestABudgetBelongsToTheBillingAccount(t *testing.T) {
 	cloud, dir := enginetest.StartCloud(t), t.TempDir()
 	amount, account := "100", enginetest.BillingAccount
 	stack := func() auto.Stack {
-		return enginetest.ProgramWith(t, cloud, dir, quota, []string{"billingbudgets.googleapis.com", "monitoring.googleapis.com"}, func(ctx *pulumi.Context, enabled pulumi.ResourceOption) error {
+		return enginetest.ProgramWith(t, cloud, dir, enginetest.Quota(), []string{"billingbudgets.googleapis.com", "monitoring.googleapis.com"}, func(ctx *pulumi.Context, enabled pulumi.ResourceOption) error {
 			channel, err := monitoring.NewNotificationChannel(ctx, "on-call", &monitoring.NotificationChannelArgs{
 				Type: pulumi.String("email"), Labels: pulumi.StringMap{"email_address": pulumi.String("on-call@example.com")},
 			}, enabled)

@@ -1,4 +1,4 @@
-package engine_test
+package clients_test
 
 import (
 	"strings"
@@ -73,7 +73,7 @@ func TestAMoveThatWouldLoseDataIsRefused(t *testing.T) {
 	cloud, dir := enginetest.StartCloud(t), t.TempDir()
 	acme := deploy(t, cloud, dir, "acme", map[string]any{"berth:data": map[string]any{"enabled": true}})
 	outputs, _ := acme.up(t)
-	putObject(t, cloud, enginetest.Project+"-berth-acme", "goals.json")
+	enginetest.PutObject(t, cloud, enginetest.Project+"-berth-acme", "goals.json")
 	before := cloud.Inventory()
 
 	stack := acme.set(map[string]any{"gcp:region": "europe-west4"}).stack(t)

@@ -1,4 +1,4 @@
-package engine_test
+package projects_test
 
 import (
 	"maps"
@@ -66,7 +66,7 @@ func TestAProjectStackGoesUpChangesAndLeavesNothing(t *testing.T) {
 		},
 		"berth:budget": map[string]any{"amount": 50, "currency": "EUR", "billingAccount": enginetest.BillingAccount},
 	}
-	maps.Copy(settings, quota) // a person's login needs it for the budget
+	maps.Copy(settings, enginetest.Quota()) // a person's login needs it for the budget
 	t.Run("what is tuned changes in place, and what is added is created", func(t *testing.T) {
 		stack := enginetest.Shared(t, cloud, dir, settings)
 		_, changed := enginetest.Up(t, stack)
@@ -108,7 +108,7 @@ func TestAProjectStackGoesUpChangesAndLeavesNothing(t *testing.T) {
 			"berth:sharedRepository": map[string]any{"enabled": false},
 			"berth:auditLogs":        []any{},
 		}
-		maps.Copy(off, quota)
+		maps.Copy(off, enginetest.Quota())
 		_, changed := enginetest.Up(t, enginetest.Shared(t, cloud, dir, off))
 		assert.Equal(t, map[string]int{"delete": changed["delete"]}, changed)
 		assert.Empty(t, cloud.Inventory())

@@ -1,10 +1,6 @@
-package engine_test
+package types_test
 
 import (
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/berth-mcp/berth/internal/localcloud/engine/enginetest"
@@ -57,7 +53,7 @@ func TestASecretsLife(t *testing.T) {
 	outputs, _ := enginetest.Up(t, stack())
 	assert.Equal(t, "1", outputs["version"].Value)
 	assert.Contains(t, cloud.Inventory(), secret+"/versions/1")
-	assert.NotContains(t, everythingBelow(t, dir), data, "the state holds the value encrypted")
+	assert.NotContains(t, enginetest.EverythingBelow(t, dir), data, "the state holds the value encrypted")
 
 	_, changed := enginetest.Up(t, stack())
 	assert.Empty(t, changed)
@@ -72,7 +68,7 @@ func TestASecretsLife(t *testing.T) {
 	assert.Equal(t, map[string]int{"replace": 1}, changed)
 	assert.Equal(t, "2", outputs["version"].Value)
 	assert.NotContains(t, cloud.Inventory(), secret+"/versions/1", "destroyed")
-	assert.NotContains(t, everythingBelow(t, dir), data)
+	assert.NotContains(t, enginetest.EverythingBelow(t, dir), data)
 
 	role = "roles/secretmanager.secretVersionAdder"
 	_, changed = enginetest.Up(t, stack())
@@ -83,19 +79,4 @@ func TestASecretsLife(t *testing.T) {
 	_, err := last.Destroy(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, cloud.Inventory())
-}
-
-// everythingBelow is what all files in a directory hold.
-func everythingBelow(t *testing.T, dir string) string {
-	t.Helper()
-	var all strings.Builder
-	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
-			return err
-		}
-		content, err := os.ReadFile(path)
-		all.Write(content)
-		return err
-	}))
-	return all.String()
 }

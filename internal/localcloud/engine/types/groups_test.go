@@ -1,4 +1,4 @@
-package engine_test
+package types_test
 
 import (
 	"testing"
@@ -45,16 +45,13 @@ func (g team) declare(ctx *pulumi.Context, enabled pulumi.ResourceOption) error 
 	return nil
 }
 
-// quota says who pays for calls about groups, which belong to no project.
-var quota = map[string]any{"gcp:userProjectOverride": true, "gcp:billingProject": enginetest.Project}
-
 func TestAGroupAndItsMembersComeAndGoWithTheirStack(t *testing.T) {
 	const ada, bob, email = enginetest.Ada, "bob@example.com", "umbrella@example.com"
 	cloud, dir := enginetest.StartCloud(t), t.TempDir()
 	require.NoError(t, cloud.Directory().AddPerson(bob))
 	want := team{email: email, display: "Umbrella", members: map[string][]string{ada: nil}}
 	stack := func() auto.Stack {
-		return enginetest.ProgramWith(t, cloud, dir, quota, []string{"cloudidentity.googleapis.com"}, want.declare)
+		return enginetest.ProgramWith(t, cloud, dir, enginetest.Quota(), []string{"cloudidentity.googleapis.com"}, want.declare)
 	}
 	in := func(person string) bool { return cloud.Directory().Allows([]string{"group:" + want.email}, person) }
 
