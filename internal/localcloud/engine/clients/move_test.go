@@ -41,7 +41,7 @@ func TestAClientMovesToAnotherRegion(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cloud, dir := enginetest.StartCloud(t), t.TempDir()
-			acme := deploy(t, cloud, dir, "acme", quota).set(is.config)
+			acme := deploy(t, cloud, dir, "acme", enginetest.Quota()).set(is.config)
 			acme.secrets = is.secrets
 			acme.up(t)
 			before := strings.Join(cloud.Inventory(), "\n")
