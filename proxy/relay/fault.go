@@ -71,7 +71,7 @@ func unreachable(t Target, err error) *Fault {
 			Message: fmt.Sprintf("cannot reach %s at %s (%v): check the network and the URL", t.Name, t.URL(), err)}
 	}
 	return &Fault{Code: CodeUnreachable, Status: statusUnreachable, broke: true,
-		Message: fmt.Sprintf("the connection to %s at %s broke before there was an answer (%v): try again", t.Name, t.URL(), err)}
+		Message: fmt.Sprintf("the connection to %s at %s broke before there was an answer (%v): it may have taken effect all the same, so look before you try again", t.Name, t.URL(), err)}
 }
 
 // byPlatform is the fault for an answer that fromPlatform.
