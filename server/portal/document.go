@@ -78,11 +78,15 @@ func (p *Portal) document(ctx context.Context, entry store.Entry) (document, err
 		return doc, nil
 	}
 	data, version, err := p.Store.Read(ctx, entry.Name)
-	if err != nil {
+	switch {
+	case errors.Is(err, store.ErrUnusable):
+		doc = document{wrong: err, version: entry.Version}
+	case err != nil:
 		return document{}, err
+	default:
+		doc = decode(p.Client, entry.Name, data)
+		doc.version = version
 	}
-	doc = decode(p.Client, entry.Name, data)
-	doc.version = version
 	if doc.wrong != nil {
 		p.Logger.WarnContext(ctx, "left out data that cannot be used", "store", p.Store.String(), "error", doc.wrong.Error())
 	}

@@ -125,24 +125,27 @@ func (p *Portal) View(ctx context.Context, reader Reader) (View, error) {
 		return View{}, err
 	}
 	v := View{Goals: []Goal{}, Deliverables: []Deliverable{}}
-	hidden := map[string]bool{}
+	goals := map[string]bool{}
 	for _, g := range all.goals {
 		if !reader.sees(g) {
-			hidden[g.ID] = true
 			continue
 		}
+		goals[g.ID] = true
 		g.Notes, g.History = reader.notes(g.Notes), reader.history(g.History)
 		v.Goals = append(v.Goals, g)
 	}
-	hiddenWork := map[string]bool{}
+	// What serves a goal that cannot be read just now may be confidential: only
+	// who sees the goal, or would see any, sees the work.
+	work := map[string]bool{}
 	for _, d := range all.deliverables {
-		hiddenWork[d.ID] = hidden[d.Goal]
+		work[d.ID] = goals[d.Goal]
 	}
+	everything := reader.Role >= guard.Manager
 	for _, d := range all.deliverables {
-		if hidden[d.Goal] {
+		if !everything && !work[d.ID] {
 			continue
 		}
-		d.DependsOn = slices.DeleteFunc(slices.Clone(d.DependsOn), func(id string) bool { return hiddenWork[id] })
+		d.DependsOn = slices.DeleteFunc(slices.Clone(d.DependsOn), func(id string) bool { return !everything && !work[id] })
 		d.Notes, d.History = reader.notes(d.Notes), reader.history(d.History)
 		v.Deliverables = append(v.Deliverables, d)
 	}
@@ -152,7 +155,7 @@ func (p *Portal) View(ctx context.Context, reader Reader) (View, error) {
 	slices.SortFunc(v.Deliverables, func(a, b Deliverable) int {
 		return cmp.Or(cmp.Compare(a.Due, b.Due), cmp.Compare(a.ID, b.ID))
 	})
-	if reader.Role >= guard.Manager {
+	if everything {
 		v.Unreadable = all.unreadable
 	}
 	return v, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -128,6 +129,25 @@ func TestWhatIsConfidentialIsForManagers(t *testing.T) {
 		assert.ErrorContains(t, err, "there is no goal")
 		_, err = p.Propose(t.Context(), reader, portal.Deliverable{Goal: "G1", Title: "x", Due: "2027-01-01", DependsOn: []string{"D2"}})
 		assert.ErrorContains(t, err, "depends_on[0]: there is no deliverable")
+	}
+}
+
+func TestWorkWhoseGoalCannotBeReadIsForManagers(t *testing.T) {
+	p, base := inDir(t)
+	g2 := filepath.Join(base, "clients", "acme", "goals", "G2.yaml")
+	for name, spoil := range map[string]func() error{
+		"spoilt": func() error { return os.WriteFile(g2, []byte("client: acme\nconfidential: yes, very\n"), 0o600) },
+		"gone":   func() error { return os.Remove(g2) },
+	} {
+		require.NoError(t, spoil())
+		assert.Equal(t, []string{"G1", "D2", "D1", "D3"}, ids(view(t, p, manager)), name)
+		for _, reader := range []portal.Reader{viewer, contributor} {
+			v := view(t, p, reader)
+			assert.Equal(t, []string{"G1", "D1", "D3"}, ids(v), name)
+			d1, err := v.Deliverable("D1")
+			require.NoError(t, err)
+			assert.Equal(t, []string{"D3"}, d1.DependsOn, name)
+		}
 	}
 }
 
@@ -270,6 +290,43 @@ func TestFilesThatCannotBeUsedAreNamedAndTheRestIsServed(t *testing.T) {
 		assert.Contains(t, log.String(), name)
 		assert.Empty(t, view(t, p, contributor).Unreadable, "it is the managers' to mend")
 	}
+}
+
+func TestWhatIsNoDocumentIsNamedAndTheRestIsServed(t *testing.T) {
+	p, base := inDir(t)
+	goals := filepath.Join(base, "clients", "acme", "goals")
+	require.NoError(t, os.WriteFile(filepath.Join(goals, "huge.yaml"), make([]byte, store.MaxDocument+1), 0o600))
+	require.NoError(t, os.Symlink("/etc/hostname", filepath.Join(goals, "link.yaml")))
+	for range 2 { // read, and remembered
+		v := view(t, p, manager)
+		assert.Equal(t, []string{"G2", "G1", "D2", "D1", "D3"}, ids(v))
+		require.Len(t, v.Unreadable, 2)
+		assert.Contains(t, v.Unreadable[0], "goals/huge.yaml: it cannot be used as a document: it has more than 1048576 bytes")
+		assert.Contains(t, v.Unreadable[1], "goals/link.yaml: it cannot be used as a document: it is a link that leads to nothing in")
+	}
+	require.NoError(t, p.Ready(t.Context()))
+	require.NoError(t, os.WriteFile(filepath.Join(goals, "huge.yaml"), []byte("client: acme\nid: huge\ntitle: x\nstatus: active\ntarget: 2027-03-02\n"), 0o600))
+	assert.Equal(t, []string{"G2", "G1", "huge", "D2", "D1", "D3"}, ids(view(t, p, manager)), "as soon as it is mended")
+}
+
+func TestABucketsObjectThatIsTooLargeIsNamedAndTheRestIsServed(t *testing.T) {
+	endpoint := storetest.NewBucket(t, "acme-data")
+	s, err := store.Open("gs://acme-data", "acme", endpoint)
+	require.NoError(t, err)
+	p := open(t, s, "acme")
+	_, err = p.Import(t.Context(), admin, "yaml", agreed, false, nil)
+	require.NoError(t, err)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+		endpoint+"/upload/storage/v1/b/acme-data/o?uploadType=media&name=clients/acme/goals/huge.yaml", bytes.NewReader(make([]byte, store.MaxDocument+1)))
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+storetest.AccessToken)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	v := view(t, p, manager)
+	assert.Equal(t, []string{"G2", "G1", "D2", "D1", "D3"}, ids(v))
+	assert.Equal(t, []string{"goals/huge.yaml: it cannot be used as a document: it has more than 1048576 bytes"}, v.Unreadable)
 }
 
 func TestOthersChangesAreSeen(t *testing.T) {

@@ -22,6 +22,9 @@ type dir struct {
 	root string // of the client
 }
 
+// unusable is the version in a list of what is no document. It is no hash.
+const unusable Version = "unusable"
+
 func newDir(base, client string) (*dir, error) {
 	root := filepath.Join(base, "clients", client)
 	if err := os.MkdirAll(root, 0o700); err != nil {
@@ -47,8 +50,11 @@ func (d *dir) List(ctx context.Context) ([]Entry, error) {
 			return nil // a lock, or half a document of a writer that died
 		}
 		_, version, err := d.Read(ctx, name)
-		if errors.Is(err, ErrNotExist) {
+		switch {
+		case errors.Is(err, ErrNotExist):
 			return nil // it went since
+		case errors.Is(err, ErrUnusable):
+			version, err = unusable, nil // reading it says why
 		}
 		entries = append(entries, Entry{Name: name, Version: version})
 		return err
@@ -71,12 +77,18 @@ func (d *dir) Read(_ context.Context, name string) ([]byte, Version, error) {
 	defer root.Close()
 	info, err := root.Stat(name)
 	if err != nil {
+		if link, linkErr := root.Lstat(name); linkErr == nil && link.Mode()&fs.ModeSymlink != 0 {
+			return nil, "", fmt.Errorf("%s: %w: it is a link that leads to nothing in %s", name, ErrUnusable, d.root)
+		}
 		return nil, "", err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, "", fmt.Errorf("%s: is no regular file", name)
+		return nil, "", fmt.Errorf("%s: %w: it is no regular file", name, ErrUnusable)
 	}
 	file, err := root.Open(name)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, "", fmt.Errorf("%s: %w: this server may not read it", name, ErrUnusable)
+	}
 	if err != nil {
 		return nil, "", err
 	}

@@ -22,6 +22,8 @@ const MaxDocument = 1 << 20
 var (
 	// ErrNotExist: there is no document of that name.
 	ErrNotExist = fs.ErrNotExist
+	// ErrUnusable: what has that name is no document; the others are not concerned.
+	ErrUnusable = errors.New("it cannot be used as a document")
 	// ErrConflict: the document is not at the version that was to be replaced.
 	ErrConflict = errors.New("somebody else has changed it meanwhile")
 	// ErrReadOnly: the store takes no changes.
@@ -44,7 +46,8 @@ type Entry struct {
 type Store interface {
 	// List gives all documents, by name.
 	List(context.Context) ([]Entry, error)
-	// Read gives a document. ErrNotExist if there is none.
+	// Read gives a document. ErrNotExist if there is none, ErrUnusable if what is
+	// there cannot be one.
 	Read(ctx context.Context, name string) ([]byte, Version, error)
 	// Write puts a document in the place of the version replaced, which is empty
 	// for one that must not exist yet; otherwise the error is ErrConflict. Nobody
@@ -93,7 +96,7 @@ func checkName(name string) error {
 
 func checkSize(name string, size int) error {
 	if size > MaxDocument {
-		return fmt.Errorf("%s: has more than %d bytes", name, MaxDocument)
+		return fmt.Errorf("%s: %w: it has more than %d bytes", name, ErrUnusable, MaxDocument)
 	}
 	return nil
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const accessToken = "token-of-this-instance"
+// AccessToken is what the instance gets for a token.
+const AccessToken = "token-of-this-instance"
 
 // NewBucket starts Cloud Storage with one empty bucket, and gives its endpoint.
 // It refuses requests without the instance's token. The test's environment is
@@ -24,7 +25,7 @@ func NewBucket(t testing.TB, name string) (endpoint string) {
 	require.NoError(t, err)
 	storage.CreateBucketWithOpts(fakestorage.CreateBucketOpts{Name: name})
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer "+accessToken {
+		if r.Header.Get("Authorization") != "Bearer "+AccessToken {
 			http.Error(w, "who are you?", http.StatusUnauthorized)
 			return
 		}
@@ -37,7 +38,7 @@ func NewBucket(t testing.TB, name string) (endpoint string) {
 			http.NotFound(w, r)
 			return
 		}
-		fmt.Fprintf(w, `{"access_token":%q,"expires_in":3600,"token_type":"Bearer"}`, accessToken)
+		fmt.Fprintf(w, `{"access_token":%q,"expires_in":3600,"token_type":"Bearer"}`, AccessToken)
 	}))
 	t.Cleanup(metadata.Close)
 	t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(metadata.URL, "http://"))
