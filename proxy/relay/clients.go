@@ -43,7 +43,8 @@ func (c clients) whereToGo() string {
 
 // SetTargets replaces the targets, whose names must differ, with effect on requests from
 // now on. Those under way, streams among them, go on to their end wherever they lead. A
-// client keeps its figures, and with the same URL also its sessions.
+// client keeps its figures, and with the same URL also its sessions and whether its server
+// has a login of its own.
 func (s *Relay) SetTargets(targets []Target) {
 	s.reload.Lock()
 	defer s.reload.Unlock()
@@ -58,6 +59,8 @@ func (s *Relay) clientsOf(targets []Target, before clients) clients {
 		after[i] = &backend{Target: t, stats: &stats{}, sessions: s.sender.sessionsOf(t)}
 		if old := before.named(t.Name); old != nil {
 			after[i].stats = old.stats
+			// Or an editor in the middle of that login would not find its way on.
+			after[i].ownLogin.Store(old.ownLogin.Load() && old.URL() == t.URL())
 		}
 	}
 	return after

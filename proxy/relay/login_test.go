@@ -54,6 +54,13 @@ func TestAServersOwnLoginIsFoundThroughTheProxy(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer of-the-server")
 	_, body = do(t, r)
 	assert.Equal(t, "at /base/mcp", body)
+
+	h.SetTargets(parse(t, "acme="+server.URL+"/base", "hooli="+server.URL))
+	status, _ = asks("/acme" + metadata)
+	assert.Equal(t, http.StatusOK, status, "a reload interrupts no login")
+	h.SetTargets(parse(t, "acme="+server.URL+"/other"))
+	status, _ = asks("/acme" + metadata)
+	assert.Equal(t, http.StatusNotFound, status, "another server has not asked for a login")
 }
 
 func TestThePlatformsRefusalStartsNoLogin(t *testing.T) {
