@@ -114,9 +114,15 @@ func (c *common) locateAll(ctx context.Context, tokens *token.Source, clients []
 	return targets, errors.Join(problems...)
 }
 
-// locate returns the client with its service's URL.
+// locate returns the client with its service's URL, which is asked for once: a reload must
+// not lose a client that is served because the API, or the login, fails at that moment.
 func (c *common) locate(ctx context.Context, tokens *token.Source, client config.Client) (config.Client, error) {
-	url, err := c.locator(tokens).URL(ctx, locate.Service{Project: client.Project, Region: client.Region, Name: client.Service})
+	service := locate.Service{Project: client.Project, Region: client.Region, Name: client.Service}
+	if url, known := c.located.Load(service); known {
+		client.URL = url.(string)
+		return client, nil
+	}
+	url, err := c.locator(tokens).URL(ctx, service)
 	if err != nil {
 		return client, fmt.Errorf("client %q: %w", client.Name, err)
 	}
@@ -128,5 +134,6 @@ func (c *common) locate(ctx context.Context, tokens *token.Source, client config
 	if err := c.checkClients([]config.Client{client}); err != nil {
 		return client, err
 	}
+	c.located.Store(service, url)
 	return client, nil
 }

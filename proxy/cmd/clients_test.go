@@ -298,7 +298,19 @@ func TestAServiceThatIsNotFoundLeavesTheOthersServed(t *testing.T) {
 	_, body := r.post(t, "/acme/mcp")
 	assert.Equal(t, "acme", body)
 
+	w.api.Close() // as when the network is gone for a moment
+	_, _, code := berth(t, "add", "initech="+echo(t, "initech"))
+	require.Zero(t, code)
+	require.Eventually(t, func() bool { _, body := r.post(t, "/initech/mcp"); return body == "initech" }, deadline, 10*time.Millisecond)
+	status, _ := r.post(t, "/globex/mcp")
+	assert.Equal(t, http.StatusBadGateway, status, "what was found before is still served, by a port where nobody is")
+}
+
+func TestAProxyWithNothingToServeDoesNotStart(t *testing.T) {
+	w := newWorld(t)
+	require.NoError(t, os.MkdirAll(filepath.Dir(w.file), 0o700))
+	require.NoError(t, os.WriteFile(w.file, []byte("clients:\n  hooli: {project: other-project, region: europe-west1, service: berth-hooli}\n"), 0o600))
 	_, errs, code := berth(t, "serve", "hooli")
-	assert.Equal(t, exitFailed, code, "with nothing to serve it does not start")
+	assert.Equal(t, exitFailed, code)
 	assert.Contains(t, errs, `client "hooli": there is no service berth-hooli`)
 }

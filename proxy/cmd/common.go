@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -42,6 +43,8 @@ type common struct {
 
 	roots *x509.CertPool  // to believe servers from; nil: the system's
 	read  filestate.State // of the file, when it was read
+
+	located sync.Map // URL of each locate.Service that was found
 }
 
 func (c *common) addTo(flags *pflag.FlagSet) {
