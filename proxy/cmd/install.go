@@ -124,21 +124,19 @@ func (i *connection) install(command *cobra.Command, args []string) error {
 	}
 	changed := false
 	err = each(chosen, func(e editors.Editor) error {
+		var servers []editors.Server
 		for _, client := range i.clients {
-			server := i.server(command, e, client, place)
-			if i.link {
-				if err := printLink(command.OutOrStdout(), e, server); err != nil {
-					return err
-				}
-				continue
-			}
-			done, err := e.Install(place, server, i.force)
-			if err != nil {
-				return err
-			}
-			report(command.OutOrStdout(), e, done, i.dryRun)
-			changed = changed || (done.Diff != "" && !i.dryRun)
+			servers = append(servers, i.server(command, e, client, place))
 		}
+		if i.link {
+			return printLinks(command.OutOrStdout(), e, servers)
+		}
+		done, err := e.Install(place, i.force, servers...)
+		if err != nil {
+			return err
+		}
+		report(command.OutOrStdout(), e, done, i.dryRun)
+		changed = changed || (done.Diff != "" && !i.dryRun)
 		return nil
 	})
 	if changed {
@@ -172,16 +170,20 @@ func each(chosen []editors.Editor, do func(editors.Editor) error) error {
 	return errors.Join(problems...)
 }
 
-func printLink(out io.Writer, e editors.Editor, server editors.Server) error {
-	link, err := e.Link(server)
-	switch {
-	case err != nil:
-		return err
-	case link == "":
-		return fmt.Errorf("%s has no such link: leave --link out", e.Title)
+func printLinks(out io.Writer, e editors.Editor, servers []editors.Server) error {
+	for _, server := range servers {
+		link, err := e.Link(server)
+		switch {
+		case err != nil:
+			return err
+		case link == "":
+			return fmt.Errorf("%s has no such link: leave --link out", e.Title)
+		}
+		if _, err := fmt.Fprintln(out, link); err != nil {
+			return err
+		}
 	}
-	_, err = fmt.Fprintln(out, link)
-	return err
+	return nil
 }
 
 // report tells what was done. Output that nobody takes undoes nothing of it.

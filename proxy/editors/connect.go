@@ -34,37 +34,47 @@ func (e Editor) file(p Place) (file, error) {
 	return file{path: path, root: p.Project, format: e.format}, nil
 }
 
-// Install makes the editor's configuration have an entry for the server. An entry of that
-// name which leads to something else than berth-proxy is somebody's own: it is replaced
-// only by force, and then as a whole.
-func (e Editor) Install(p Place, s Server, force bool) (Change, error) {
+// Install makes the editor's configuration have an entry for each server, in one change. An
+// entry of such a name which leads to something else than berth-proxy is somebody's own: it
+// is replaced only by force, and then as a whole.
+func (e Editor) Install(p Place, force bool, servers ...Server) (Change, error) {
 	f, err := e.file(p)
 	if err != nil {
 		return Change{}, err
 	}
+	return f.change(func(content []byte) ([]byte, error) {
+		for _, s := range servers {
+			if content, err = e.with(f.format, content, p.Program, s, force); err != nil {
+				return nil, err
+			}
+		}
+		return content, nil
+	}, p.DryRun)
+}
+
+// with is the content with an entry for the server.
+func (e Editor) with(f format, content []byte, berthProxy string, s Server, force bool) ([]byte, error) {
 	members, err := e.entry(s)
 	if err != nil {
-		return Change{}, err
+		return nil, err
 	}
-	return f.change(func(content []byte) ([]byte, error) {
-		found, err := f.format.entries(content, e.section)
-		if err != nil {
-			return nil, err
+	found, err := f.entries(content, e.section)
+	if err != nil {
+		return nil, err
+	}
+	for _, other := range found {
+		if other.name != s.Name {
+			continue
 		}
-		for _, other := range found {
-			if other.name != s.Name {
-				continue
-			}
-			if _, ours := other.leads(p.Program); !ours && !force {
-				return nil, fmt.Errorf("it has another server under the name %s: choose another with --name, or replace it with --force", quote(s.Name))
-			} else if !ours {
-				if content, err = f.format.remove(content, e.section, s.Name); err != nil {
-					return nil, err
-				}
+		if _, ours := other.leads(berthProxy); !ours && !force {
+			return nil, fmt.Errorf("it has another server under the name %s: choose another with --name, or replace it with --force", quote(s.Name))
+		} else if !ours {
+			if content, err = f.remove(content, e.section, s.Name); err != nil {
+				return nil, err
 			}
 		}
-		return f.format.set(content, e.section, s.Name, members)
-	}, p.DryRun)
+	}
+	return f.set(content, e.section, s.Name, members)
 }
 
 // InstallCommand is what a person types to connect the editor to a client at a proxy with

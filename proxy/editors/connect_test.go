@@ -54,11 +54,11 @@ func TestEveryEditorIsConnectedSeenAndDisconnected(t *testing.T) {
 			assert.False(t, e.Found(p.System))
 			s := acme
 			if !e.TakesURL() {
-				_, err := e.Install(p, acme, false)
+				_, err := e.Install(p, false, acme)
 				require.ErrorContains(t, err, "no entry for a URL")
 				s = command
 			}
-			done, err := e.Install(p, s, false)
+			done, err := e.Install(p, false, s)
 			require.NoError(t, err)
 			assert.Equal(t, e.UserFile(p.System), done.File)
 			assert.Empty(t, done.Backup)
@@ -72,12 +72,12 @@ func TestEveryEditorIsConnectedSeenAndDisconnected(t *testing.T) {
 				assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 			}
 
-			done, err = e.Install(p, s, false)
+			done, err = e.Install(p, false, s)
 			require.NoError(t, err)
 			assert.Empty(t, done.Diff, "a second time changes nothing")
 			assert.NoFileExists(t, e.UserFile(p.System)+backupSuffix)
 
-			_, err = e.Install(p, command, false) // from a URL to a command
+			_, err = e.Install(p, false, command) // from a URL to a command
 			require.NoError(t, err)
 			found, err := e.Installed(p)
 			require.NoError(t, err)
@@ -132,12 +132,12 @@ func TestSomebodyElsesEntryIsReplacedOnlyByForce(t *testing.T) {
 			cursor := named(t, "cursor")
 			before := `{"mcpServers": {"acme": ` + other + `, "b": {}}}`
 			write(t, cursor.UserFile(p.System), before, 0o600)
-			_, err := cursor.Install(p, acme, false)
+			_, err := cursor.Install(p, false, acme)
 			require.ErrorContains(t, err, `it has another server under the name "acme"`)
 			_, err = cursor.Uninstall(p, 3845, []string{"acme"})
 			require.NoError(t, err)
 			assert.Equal(t, before, content(t, cursor.UserFile(p.System)))
-			_, err = cursor.Install(p, acme, true)
+			_, err = cursor.Install(p, true, acme)
 			require.NoError(t, err)
 			after := content(t, cursor.UserFile(p.System))
 			assert.Contains(t, after, acme.URL)
@@ -190,7 +190,7 @@ func TestManyRunsAtOnceLoseNothing(t *testing.T) {
 	for i := range runs {
 		wait.Go(func() {
 			name := fmt.Sprintf("client-%d", i)
-			_, err := named(t, "cursor").Install(p, Server{Name: name, URL: "http://localhost:3030/" + name + "/mcp"}, false)
+			_, err := named(t, "cursor").Install(p, false, Server{Name: name, URL: "http://localhost:3030/" + name + "/mcp"})
 			assert.NoError(t, err)
 		})
 	}
