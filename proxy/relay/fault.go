@@ -84,12 +84,18 @@ func byPlatform(t Target, tok token.Token, status int) *Fault {
 		return &Fault{Code: CodeNoAccess, Status: statusRefused,
 			Message: fmt.Sprintf("%s may not use %s: %s, which takes some minutes to take effect; if that is the wrong account, run `gcloud auth application-default login` with the right one",
 				tok.Account(), t.Name, t.howToGetAccess())}
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusTooManyRequests:
 		return &Fault{Code: CodeUnavailable, Status: status,
 			Message: fmt.Sprintf("the server of %s cannot answer now (%d %s): try again in a minute", t.Name, status, http.StatusText(status))}
+	case http.StatusBadGateway, http.StatusServiceUnavailable:
+		return &Fault{Code: CodeUnavailable, Status: status,
+			Message: fmt.Sprintf("the server of %s cannot answer now (%d %s): try again in a minute, but look first, as a call may have taken effect all the same", t.Name, status, http.StatusText(status))}
+	case http.StatusGatewayTimeout:
+		return &Fault{Code: CodeUnavailable, Status: status,
+			Message: fmt.Sprintf("the server of %s took longer than Cloud Run lets it (%d %s): a call may take effect all the same, so look before you try again", t.Name, status, http.StatusText(status))}
 	}
 	return &Fault{Code: CodeUnavailable, Status: status,
-		Message: fmt.Sprintf("the server of %s failed (%d %s): try again, and tell the people who run it if it stays so", t.Name, status, http.StatusText(status))}
+		Message: fmt.Sprintf("the server of %s failed (%d %s): look whether a call took effect before you try again, and tell the people who run it if it stays so", t.Name, status, http.StatusText(status))}
 }
 
 // howToBeAccepted tells what to do about a token that is not accepted. A service account's

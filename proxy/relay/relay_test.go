@@ -252,8 +252,9 @@ func TestAPlatformsAnswerBecomesASentence(t *testing.T) {
 		"no valid token":  {401, CodeNotAccepted, 502, 2, []string{"ada@example.com", "acme", "gcloud auth application-default login"}},
 		"no access":       {403, CodeNoAccess, 502, 2, []string{"ada@example.com may not use acme", "ask the people who run it"}},
 		"too many":        {429, CodeUnavailable, 429, maxTries, []string{"acme cannot answer now (429 Too Many Requests)", "try again"}},
-		"no instance":     {503, CodeUnavailable, 503, 1, []string{"acme cannot answer now (503 Service Unavailable)"}},
-		"a failed server": {500, CodeUnavailable, 500, 1, []string{"acme failed (500 Internal Server Error)"}},
+		"no instance":     {503, CodeUnavailable, 503, 1, []string{"acme cannot answer now (503 Service Unavailable)", "may have taken effect"}},
+		"too slow":        {504, CodeUnavailable, 504, 1, []string{"acme took longer than Cloud Run lets it (504 Gateway Timeout)", "may take effect"}},
+		"a failed server": {500, CodeUnavailable, 500, 1, []string{"acme failed (500 Internal Server Error)", "look whether a call took effect"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			attempts := 0
