@@ -80,7 +80,7 @@ func audit(o Options) mcp.Middleware {
 func newRecord(method string, req mcp.Request) *Record {
 	switch method {
 	case methodCallTool:
-		record := &Record{Kind: "tool call", Name: cut(toolName(req))}
+		record := &Record{Kind: "tool call", Name: cleaned(toolName(req))}
 		if params, ok := req.GetParams().(*mcp.CallToolParamsRaw); ok && params != nil {
 			record.Arguments = Redact(params.Arguments)
 		}
@@ -88,13 +88,13 @@ func newRecord(method string, req mcp.Request) *Record {
 	case "resources/read":
 		record := &Record{Kind: "resource read"}
 		if params, ok := req.GetParams().(*mcp.ReadResourceParams); ok && params != nil {
-			record.Name = cut(params.URI)
+			record.Name = cleaned(params.URI)
 		}
 		return record
 	case "prompts/get":
 		record := &Record{Kind: "prompt get"}
 		if params, ok := req.GetParams().(*mcp.GetPromptParams); ok && params != nil {
-			record.Name = cut(params.Name)
+			record.Name = cleaned(params.Name)
 			if raw, err := json.Marshal(params.Arguments); err == nil {
 				record.Arguments = Redact(raw)
 			}

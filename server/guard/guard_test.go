@@ -205,6 +205,8 @@ func TestEachCallLeavesOneRecord(t *testing.T) {
 	require.Error(t, err)
 	_, err = session.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: "portal://goals"})
 	require.NoError(t, err)
+	_, err = session.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: "portal://goals/ya29.hunter2"})
+	require.Error(t, err)
 	_, err = session.GetPrompt(t.Context(), &mcp.GetPromptParams{Name: "weekly", Arguments: map[string]string{"token": "hunter2"}})
 	require.NoError(t, err)
 	_, err = session.ListTools(t.Context(), nil)
@@ -230,6 +232,7 @@ func TestEachCallLeavesOneRecord(t *testing.T) {
 	assert.Equal(t, map[string]any{"text": "hello", "password": "[redacted]"}, calls[0]["arguments"])
 	assert.Contains(t, calls[2]["reason"], "for the role manager")
 	assert.Equal(t, "portal://goals", g.records(t, "resource read")[0]["resource"])
+	assert.Equal(t, "portal://goals/[redacted]", g.records(t, "resource read")[1]["resource"])
 	assert.Equal(t, "weekly", g.records(t, "prompt get")[0]["prompt"])
 	assert.NotContains(t, g.log.String(), "hunter2")
 }

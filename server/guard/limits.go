@@ -31,7 +31,8 @@ type Limits struct {
 	// default. Streams is the same for subscriptions; 8 by default.
 	Concurrent int `yaml:"concurrent"`
 	Streams    int `yaml:"streams"`
-	// ResultBytes is the largest result of a tool, in bytes; 1 MiB by default.
+	// ResultBytes is the largest result of a tool, a resource or a prompt, in bytes;
+	// 1 MiB by default.
 	ResultBytes int `yaml:"result_bytes"`
 	// ToolTimeout is how long a tool may take; one minute by default.
 	// ToolTimeouts overrides it for single tools.
@@ -110,7 +111,11 @@ func (l *limiter) admit(next mcp.MethodHandler) mcp.MethodHandler {
 			return l.bound(ctx, req, next, leave)
 		}
 		defer leave()
-		return next(ctx, method, req)
+		result, err := next(ctx, method, req)
+		if err != nil {
+			return result, err
+		}
+		return l.cap(result)
 	}
 }
 
@@ -183,7 +188,10 @@ func (l *limiter) bound(ctx context.Context, req mcp.Request, next mcp.MethodHan
 		if ctx.Err() == nil && limited.Err() != nil && (a.err != nil || isToolError(a.result)) {
 			return timedOut(ctx, timeout)
 		}
-		return l.cap(a.result), a.err
+		if a.err != nil {
+			return a.result, a.err
+		}
+		return l.cap(a.result)
 	case <-limited.Done():
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -199,20 +207,31 @@ func timedOut(ctx context.Context, timeout time.Duration) (mcp.Result, error) {
 	return failed(fmt.Sprintf("the tool took longer than the %s it may take: ask for less at a time", timeout)), nil
 }
 
-// cap replaces a result that is larger than it may be.
-func (l *limiter) cap(result mcp.Result) mcp.Result {
-	r, ok := result.(*mcp.CallToolResult)
-	if !ok || r == nil {
-		return result
+// cap refuses a result that is larger than it may be: a tool's in a result, which
+// the model gets to read.
+func (l *limiter) cap(result mcp.Result) (mcp.Result, error) {
+	size, tool := 0, false
+	switch r := result.(type) {
+	case *mcp.CallToolResult:
+		size, tool = resultSize(r), true
+	case *mcp.ReadResourceResult, *mcp.GetPromptResult:
+		size = encodedSize(r)
 	}
-	if size := resultSize(r); size > l.ResultBytes {
-		return failed(fmt.Sprintf("the result has %d bytes, and %d are the most: filter, or ask for fewer at a time", size, l.ResultBytes))
+	if size <= l.ResultBytes {
+		return result, nil
 	}
-	return result
+	why := fmt.Sprintf("the result has %d bytes, and %d are the most: filter, or ask for fewer at a time", size, l.ResultBytes)
+	if tool {
+		return failed(why), nil
+	}
+	return nil, errors.New(why)
 }
 
 // resultSize is about how many bytes a result is on the wire.
 func resultSize(r *mcp.CallToolResult) int {
+	if r == nil {
+		return 0
+	}
 	size := 0
 	for _, content := range r.Content {
 		switch c := content.(type) {

@@ -104,6 +104,17 @@ func TestAResultThatIsTooLargeIsReplaced(t *testing.T) {
 		assert.True(t, result.IsError, tool)
 		assert.Contains(t, text(result), "1000 are the most")
 	}
+
+	g.server.AddResource(&mcp.Resource{URI: "portal://goals", Name: "goals"}, func(context.Context, *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+		return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: "portal://goals", Text: strings.Repeat("x", 1001)}}}, nil
+	})
+	g.server.AddPrompt(&mcp.Prompt{Name: "weekly"}, func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
+		return &mcp.GetPromptResult{Messages: []*mcp.PromptMessage{{Role: "user", Content: &mcp.TextContent{Text: strings.Repeat("x", 1001)}}}}, nil
+	})
+	_, err := session.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: "portal://goals"})
+	assert.ErrorContains(t, err, "1000 are the most")
+	_, err = session.GetPrompt(t.Context(), &mcp.GetPromptParams{Name: "weekly"})
+	assert.ErrorContains(t, err, "1000 are the most")
 }
 
 func TestLimitsBelowZeroAreErrors(t *testing.T) {

@@ -48,7 +48,7 @@ func Redact(raw []byte) any {
 func redact(value any, depth int) any {
 	switch v := value.(type) {
 	case string:
-		return cut(secretText.ReplaceAllString(v, redacted))
+		return cleaned(v)
 	case json.Number:
 		return json.Number(cut(v.String()))
 	case map[string]any:
@@ -60,7 +60,7 @@ func redact(value any, depth int) any {
 			if secretName.MatchString(name) {
 				field = redacted
 			}
-			kept[cut(secretText.ReplaceAllString(name, redacted))] = redact(field, depth+1)
+			kept[cleaned(name)] = redact(field, depth+1)
 		}
 		return kept
 	case []any:
@@ -80,6 +80,9 @@ func redact(value any, depth int) any {
 		return v
 	}
 }
+
+// cleaned is a text without what looks like a secret, cut.
+func cleaned(s string) string { return cut(secretText.ReplaceAllString(s, redacted)) }
 
 // cut shortens a text to [maxText] bytes, at a character's end, and says by how
 // much.
