@@ -64,6 +64,7 @@ func TestWhatIsWrongIsNamedWithItsRemedy(t *testing.T) {
 		{"settings twice", env{"BERTH_CONFIG": "{}", "BERTH_CONFIG_FILE": "x"}, "BERTH_CONFIG_FILE: BERTH_CONFIG is set as well"},
 		{"settings in no file", env{"BERTH_CONFIG_FILE": "/no/such/file"}, "BERTH_CONFIG_FILE: open /no/such/file"},
 		{"settings with a misspelt field", env{"BERTH_CONFIG": "access: {raed_only: true}"}, "BERTH_CONFIG: it cannot be read: yaml: unmarshal errors:\n  line 1: field raed_only not found"},
+		{"settings in two documents", env{"BERTH_CONFIG": "limits: {burst: 1}\n---\naccess: {read_only: true}"}, "BERTH_CONFIG: it goes on after its first YAML document"},
 		{"no such role", env{"BERTH_CONFIG": "access: {default: root}"}, `"root" is no role: use one of none, viewer`},
 		{"a rule that names nobody", env{"BERTH_CONFIG": "access: {roles: {admin: [ada]}}"}, `BERTH_CONFIG: access.roles.admin: "ada" names nobody`},
 		{"a limit below zero", env{"BERTH_CONFIG": "limits: {burst: -1}"}, "BERTH_CONFIG: limits.burst: -1 is below zero"},

@@ -44,6 +44,9 @@ func loadSettings(getenv func(string) string) (s settings, variable string, err 
 	if err := decoder.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
 		return s, variable, fmt.Errorf("it cannot be read: %w", err)
 	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return s, variable, errors.New("it goes on after its first YAML document, and none of that would count: write all of it as one, without ---")
+	}
 	return s, variable, errors.Join(s.Access.Check(), s.Limits.Check())
 }
 

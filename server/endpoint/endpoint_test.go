@@ -45,6 +45,11 @@ func start(t *testing.T, mode identity.Mode, extra ...func(*guard.Guard)) fixtur
 	t.Helper()
 	verifier, err := identity.New(identity.Options{Mode: mode, Getenv: func(string) string { return "acme" }})
 	require.NoError(t, err)
+	return startWith(t, verifier, mode == identity.ModeDev, extra...)
+}
+
+func startWith(t *testing.T, verifier identity.Verifier, loopbackHostOnly bool, extra ...func(*guard.Guard)) fixture {
+	t.Helper()
 	log := new(syncBuffer)
 	acme, err := portal.New(portal.Options{Client: "acme", Revision: "acme-00001-abc", Logger: cloudlog.New(log, slog.LevelInfo, "p1")})
 	require.NoError(t, err)
@@ -63,7 +68,7 @@ func start(t *testing.T, mode identity.Mode, extra ...func(*guard.Guard)) fixtur
 		Verifier:         verifier,
 		Client:           "acme",
 		Logger:           cloudlog.New(log, slog.LevelInfo, "p1"),
-		LoopbackHostOnly: mode == identity.ModeDev,
+		LoopbackHostOnly: loopbackHostOnly,
 	})
 	require.NoError(t, err)
 	server := httptest.NewServer(handler)
@@ -241,6 +246,36 @@ func TestASessionAnswersOnlyWhoOpenedIt(t *testing.T) {
 	assert.Equal(t, http.StatusNotFound, post("eve@example.com").StatusCode)
 	assert.Equal(t, http.StatusAccepted, post("ada@example.com").StatusCode)
 	assert.JSONEq(t, `{"jsonrpc":"2.0","id":7,"result":{}}`, readEvent(t, events)["data"])
+}
+
+func TestASessionEndsWithTheGroupsThatItWasOpenedWith(t *testing.T) {
+	issuer := identitytest.NewIssuer(t)
+	verifier, err := identity.New(identity.Options{
+		Mode: identity.ModeOIDC, Getenv: func(string) string { return "" },
+		OIDC: identity.OIDCConfig{Resource: "http://localhost:3030/mcp", Issuers: []identity.Issuer{{URL: issuer.URL, Audiences: []string{"berth"}}}},
+	})
+	require.NoError(t, err)
+	f := startWith(t, verifier, false)
+	as := func(groups ...string) http.Header {
+		return http.Header{"Authorization": {"Bearer " + issuer.Token(t, "ada@example.com", identitytest.Claims{"groups": groups})}}
+	}
+	stream, events := openStream(t, f.url, as("leads", "web"))
+	defer stream.Body.Close()
+	path := readEvent(t, events)["data"]
+	for name, c := range map[string]struct {
+		header http.Header
+		want   int
+	}{
+		"the same, in whatever order": {as("web", "leads"), http.StatusAccepted},
+		"out of one":                  {as("web"), http.StatusNotFound},
+		"in one more":                 {as("web", "leads", "board"), http.StatusNotFound},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url+path, strings.NewReader(`{"jsonrpc":"2.0","id":7,"method":"ping"}`))
+		require.NoError(t, err)
+		r.Header = c.header
+		r.Header.Set("Content-Type", "application/json")
+		assert.Equal(t, c.want, do(t, r).StatusCode, name)
+	}
 }
 
 func TestEachCallIsLoggedWithCallerAndTrace(t *testing.T) {

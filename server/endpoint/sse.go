@@ -101,7 +101,9 @@ func (s *sse) post(w http.ResponseWriter, r *http.Request) {
 	session := s.sessions[r.URL.Query().Get("sessionid")]
 	s.mu.Unlock()
 	caller, ok := identity.FromContext(r.Context())
-	if session == nil || !ok || caller.Key() != session.owner.Key() {
+	// A call is carried out with the groups that its owner had when the stream was
+	// opened: who is in others by now opens a new one.
+	if session == nil || !ok || !caller.Same(session.owner) {
 		http.Error(w, "there is no such session; open a new one with GET", http.StatusNotFound)
 		return
 	}

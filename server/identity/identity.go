@@ -73,6 +73,12 @@ func (c Caller) Key() string {
 	return strings.Join([]string{string(c.Mode), c.Issuer, c.Subject, c.Email, c.Via}, "\n")
 }
 
+// Same says if another request's caller is this one, and in the same groups, so
+// that what this one may do is what the other may.
+func (c Caller) Same(other Caller) bool {
+	return c.Key() == other.Key() && slices.Equal(slices.Sorted(slices.Values(c.Groups)), slices.Sorted(slices.Values(other.Groups)))
+}
+
 // Verifier tells who sent a request. Its errors go to the operator's log: they
 // say what was wrong with the request and hold no part of a token. An error that
 // is [ErrUnavailable] is not the request's fault.
