@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -24,12 +22,6 @@ const (
 	formatYAML = "yaml"
 	formatCSV  = "csv"
 )
-
-// csvHeader are the columns of deliverables in CSV. What may be several is
-// separated by "; ".
-var csvHeader = []string{"id", "goal", "title", "owner", "status", "due", "depends_on", "acceptance"}
-
-const csvSeparator = "; "
 
 func (p *Portal) registerExchange(g *guard.Guard) {
 	addTool(g, guard.Viewer, &mcp.Tool{
@@ -80,40 +72,6 @@ func (p *Portal) Export(ctx context.Context, r Reader, format string) (string, e
 		err = fmt.Errorf("format: %.100q: use yaml or csv", format)
 	}
 	return out.String(), err
-}
-
-func writeCSV(out io.Writer, deliverables []Deliverable) error {
-	w := csv.NewWriter(out)
-	rows := [][]string{csvHeader}
-	for _, d := range deliverables {
-		row := []string{
-			d.ID, d.Goal, d.Title, d.Owner, string(d.Status), d.Due,
-			strings.Join(d.DependsOn, csvSeparator), strings.Join(d.Acceptance, csvSeparator),
-		}
-		for i := range row {
-			row[i] = cell(row[i])
-		}
-		rows = append(rows, row)
-	}
-	return w.WriteAll(rows)
-}
-
-// formulaStart are the characters with which a spreadsheet takes a cell for a
-// formula, and would run what somebody wrote into a title.
-const formulaStart = "=+-@\t\r"
-
-func cell(text string) string {
-	if text != "" && strings.ContainsRune(formulaStart, rune(text[0])) {
-		return "'" + text
-	}
-	return text
-}
-
-func uncell(text string) string {
-	if len(text) > 1 && text[0] == '\'' && strings.ContainsRune(formulaStart, rune(text[1])) {
-		return text[1:]
-	}
-	return text
 }
 
 type importIn struct {
@@ -179,13 +137,13 @@ func (p *Portal) Import(ctx context.Context, r Reader, format, text string, dryR
 		return ctx.Err()
 	}
 	for _, g := range items.Goals {
-		outcome, err := importOne(ctx, p, c, goalName(g.ID), g, dryRun, &out)
+		outcome, err := importOne(ctx, p, c, format, goalName(g.ID), g, dryRun, &out)
 		if err := step(g.ID, outcome, err); err != nil {
 			return out, err
 		}
 	}
 	for _, d := range items.Deliverables {
-		outcome, err := importOne(ctx, p, c, deliverableName(d.ID), d, dryRun, &out)
+		outcome, err := importOne(ctx, p, c, format, deliverableName(d.ID), d, dryRun, &out)
 		if err := step(d.ID, outcome, err); err != nil {
 			return out, err
 		}
@@ -196,15 +154,16 @@ func (p *Portal) Import(ctx context.Context, r Reader, format, text string, dryR
 // item is a goal or a deliverable.
 type item[T any] interface {
 	*T
-	keeping(before T) T   // with what import does not touch
-	same(other T) bool    // in what import touches
-	changedBy(c change) T // with the change in its history
-	without() T           // without what import does not touch
+	completed(before T, format string) T // with what the format has no place for
+	keeping(before T) T                  // with what import does not touch
+	same(other T) bool                   // in what import touches
+	changedBy(c change) T                // with the change in its history
+	without() T                          // without what import does not touch
 	check() error
 }
 
 // importOne writes one item, and says which list of out it belongs to.
-func importOne[T any, P item[T]](ctx context.Context, p *Portal, c change, name string, incoming T, dryRun bool, out *Imported) (*[]string, error) {
+func importOne[T any, P item[T]](ctx context.Context, p *Portal, c change, format, name string, incoming T, dryRun bool, out *Imported) (*[]string, error) {
 	incoming = P(&incoming).without()
 	for range attempts {
 		data, version, err := p.Store.Read(ctx, name)
@@ -216,6 +175,7 @@ func importOne[T any, P item[T]](ctx context.Context, p *Portal, c change, name 
 			outcome = &out.Replaced
 			// A document that cannot be used is replaced: that is how to mend it.
 			if before, err := decodeItem[T](p.Client, data); err == nil {
+				incoming = P(&incoming).completed(*before, format)
 				if P(&incoming).same(*before) {
 					return &out.Unchanged, nil
 				}
@@ -251,42 +211,14 @@ func parse(format, text string) (agreement, error) {
 		if err := decoder.Decode(&a); err != nil {
 			return a, fmt.Errorf("text: %w", err)
 		}
+		if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+			return a, errors.New("text: it goes on after its first YAML document: import each by itself, or all as one without ---")
+		}
 		return a, nil
 	case formatCSV:
 		return parseCSV(text)
 	}
 	return agreement{}, fmt.Errorf("format: %.100q: use yaml or csv", format)
-}
-
-func parseCSV(text string) (agreement, error) {
-	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "\ufeff"))).ReadAll()
-	if err != nil {
-		return agreement{}, fmt.Errorf("text: %w", err)
-	}
-	if len(rows) == 0 || !slices.Equal(rows[0], csvHeader) {
-		return agreement{}, fmt.Errorf("text: the first line is to be %s", strings.Join(csvHeader, ","))
-	}
-	var a agreement
-	for _, row := range rows[1:] {
-		for i := range row {
-			row[i] = uncell(row[i])
-		}
-		a.Deliverables = append(a.Deliverables, Deliverable{
-			ID: row[0], Goal: row[1], Title: row[2], Owner: row[3], Status: DeliverableStatus(row[4]), Due: row[5],
-			DependsOn: several(row[6]), Acceptance: several(row[7]),
-		})
-	}
-	return a, nil
-}
-
-func several(text string) []string {
-	var parts []string
-	for part := range strings.SplitSeq(text, ";") {
-		if part = strings.TrimSpace(part); part != "" {
-			parts = append(parts, part)
-		}
-	}
-	return parts
 }
 
 // check gives everything that is wrong with items, by themselves and together
@@ -341,6 +273,8 @@ func (g *Goal) without() Goal {
 	return next
 }
 
+func (g *Goal) completed(Goal, string) Goal { return *g }
+
 func (g *Goal) keeping(before Goal) Goal {
 	next := *g
 	next.Notes, next.History = before.Notes, before.History
@@ -358,6 +292,14 @@ func (g *Goal) changedBy(c change) Goal {
 func (d *Deliverable) without() Deliverable {
 	next := *d
 	next.Notes, next.History = nil, nil
+	return next
+}
+
+func (d *Deliverable) completed(before Deliverable, format string) Deliverable {
+	next := *d
+	if format == formatCSV {
+		next.Links = before.Links
+	}
 	return next
 }
 

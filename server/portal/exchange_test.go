@@ -29,6 +29,39 @@ func TestWhatIsExportedCanBeImported(t *testing.T) {
 	assert.Len(t, g1.Notes, 1, "notes stay")
 }
 
+func TestASpreadsheetLosesNothing(t *testing.T) {
+	p, _ := inDir(t)
+	const text = `deliverables:
+- id: D1
+  goal: G1
+  title: "'=1+1"
+  owner: web
+  status: in_progress
+  due: 2026-12-01
+  depends_on: [D2, D3]
+  acceptance: ["first; then second", 'C:\dir\;', 'ends in \']
+  links: [{title: Brief, url: "https://example.com/brief"}]
+`
+	_, err := p.Import(t.Context(), admin, "yaml", text, false, nil)
+	require.NoError(t, err)
+	before, err := view(t, p, manager).Deliverable("D1")
+	require.NoError(t, err)
+	out, err := p.Export(t.Context(), manager, "csv")
+	require.NoError(t, err)
+	again, err := p.Import(t.Context(), admin, "csv", out, false, nil)
+	require.NoError(t, err)
+	assert.Empty(t, again.Replaced, "nothing is another than it was")
+
+	_, err = p.Import(t.Context(), admin, "csv", strings.Replace(out, "in_progress", "done", 1), false, nil)
+	require.NoError(t, err)
+	after, err := view(t, p, manager).Deliverable("D1")
+	require.NoError(t, err)
+	assert.EqualValues(t, "done", after.Status)
+	assert.Equal(t, before.Links, after.Links, "which CSV has no column for")
+	assert.Equal(t, before.Acceptance, after.Acceptance)
+	assert.Equal(t, before.Title, after.Title)
+}
+
 func TestAnExportHoldsWhatOneMaySee(t *testing.T) {
 	p, _ := inDir(t)
 	for _, format := range []string{"yaml", "csv"} {
@@ -50,6 +83,7 @@ func TestAnImportIsAllOrNothing(t *testing.T) {
 		"wrong items": {"yaml", "goals:\n- {id: G9, title: '', status: lost, target: soon}\n- {id: G10, title: Fine, status: active, target: 2027-01-01}\n- {id: G10, title: Fine, status: active, target: 2027-01-01}\ndeliverables:\n- {id: D9, goal: G77, title: x, status: done, due: 2027-01-01, depends_on: [D9, D77]}\n",
 			[]string{`goal "G9": title: "": it is required; status: "lost"`, `goal "G10": id: it is there twice`, `deliverable "D9": goal: "G77": there is no such goal`, `depends_on[0]: "D9": use the id of another`, `depends_on[1]: "D77": there is no such`}},
 		"an unknown field":   {"yaml", "goals:\n- {id: G9, titel: x}\n", []string{"titel"}},
+		"two documents":      {"yaml", "goals: []\n---\ngoals: []\n", []string{"text: it goes on after its first YAML document"}},
 		"not YAML":           {"yaml", "{{", []string{"text: yaml"}},
 		"another header":     {"csv", "id,title\nD9,x\n", []string{"the first line is to be id,goal,title"}},
 		"a row too short":    {"csv", "id,goal,title,owner,status,due,depends_on,acceptance\nD9,G1\n", []string{"wrong number of fields"}},
