@@ -146,7 +146,7 @@ func TestTheWayToAServerIsToldStepByStep(t *testing.T) {
 		"nothing there": {"https://acme.test:" + closedPort, map[string]string{
 			"reach": "failed: no answer from https://acme.test:" + closedPort + " (dial tcp 127.0.0.1:" + closedPort, "tls": "skipped"}},
 		"a certificate of a stranger": {"https://acme.test:" + newAuthority().serveTLS(t, "acme.test", soon), map[string]string{
-			"reach": "ok", "tls": "failed: the certificate of acme.test is signed by nobody whom this computer trusts: if your organisation inspects traffic"}},
+			"reach": "ok", "tls": "failed: the certificate of acme.test is signed by nobody whom this computer trusts: if your organisation inspects traffic, have its authority installed, or name its file with --ca-file"}},
 		"a certificate for another host": {"https://acme.test:" + trusted.serveTLS(t, "other.test", soon), map[string]string{
 			"tls": "failed: the certificate is not for acme.test ("}},
 		"a certificate that has ended": {"https://acme.test:" + trusted.serveTLS(t, "acme.test", time.Now().Add(-time.Minute)), map[string]string{

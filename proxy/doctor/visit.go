@@ -199,7 +199,7 @@ func explainTLS(host string, err error) string {
 	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(err, &authority):
-		return fmt.Sprintf("the certificate of %s is signed by nobody whom this computer trusts: if your organisation inspects traffic, have its authority installed, or name its file in SSL_CERT_FILE", host)
+		return fmt.Sprintf("the certificate of %s is signed by nobody whom this computer trusts: if your organisation inspects traffic, have its authority installed, or name its file with --ca-file", host)
 	case errors.As(err, &name):
 		return fmt.Sprintf("the certificate is not for %s (%v): check the URL", host, err)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:

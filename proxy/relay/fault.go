@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -65,14 +66,31 @@ func compressed(t Target) *Fault {
 }
 
 func unreachable(t Target, err error) *Fault {
-	var dial *net.OpError
-	if errors.As(err, &dial) && dial.Op == "dial" {
+	var certificate *tls.CertificateVerificationError
+	remedy := "check the network and the URL"
+	if errors.As(err, &certificate) {
+		remedy += "; if your organisation inspects traffic, name its certificate authority with --ca-file"
+	}
+	if neverSent(err) {
 		return &Fault{Code: CodeUnreachable, Status: statusUnreachable,
-			Message: fmt.Sprintf("cannot reach %s at %s (%v): check the network and the URL", t.Name, t.URL(), err)}
+			Message: fmt.Sprintf("cannot reach %s at %s (%v): %s", t.Name, t.URL(), err, remedy)}
 	}
 	return &Fault{Code: CodeUnreachable, Status: statusUnreachable, broke: true,
 		Message: fmt.Sprintf("the connection to %s at %s broke before there was an answer (%v): it may have taken effect all the same, so look before you try again", t.Name, t.URL(), err)}
 }
+
+// neverSent reports whether a request failed for want of a connection, and so had no effect.
+func neverSent(err error) bool {
+	var connecting *net.OpError
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	return errors.As(err, &connecting) && (connecting.Op == "dial" || connecting.Op == opProxyConnect) ||
+		errors.As(err, &certificate) ||
+		errors.As(err, &record) && record.Conn != nil // that is, in the handshake
+}
+
+// opProxyConnect is what package http calls the way through a corporate proxy.
+const opProxyConnect = "proxyconnect"
 
 // byPlatform is the fault for an answer that fromPlatform.
 func byPlatform(t Target, tok token.Token, status int) *Fault {

@@ -4,7 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/berth-mcp/berth/proxy/token/tokentest"
 )
 
 func rpc(methods ...string) string {
@@ -154,4 +160,53 @@ func TestAClientThatGoesAwayIsNotRetriedFor(t *testing.T) {
 	require.ErrorIs(t, within(t, ended, "the client's end"), context.Canceled)
 	h.halt() // waits for what is under way
 	assert.Empty(t, arrived)
+}
+
+func TestWhatWasNeverSentIsNotTriedAgainNorSaidToHaveHadAnEffect(t *testing.T) {
+	var connections atomic.Int32
+	counted := func(server *httptest.Server, startIt func()) *httptest.Server {
+		server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				connections.Add(1)
+			}
+		}
+		server.Config.ErrorLog = log.New(io.Discard, "", 0)
+		startIt()
+		t.Cleanup(server.Close)
+		return server
+	}
+	strange := httptest.NewUnstartedServer(nil)
+	counted(strange, strange.StartTLS)
+	plain := httptest.NewUnstartedServer(nil)
+	counted(plain, plain.Start)
+	corporate := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) }))
+	counted(corporate, corporate.Start)
+	gone := httptest.NewServer(nil)
+	gone.Close()
+
+	for name, test := range map[string]struct {
+		target, by  string // by way of a corporate proxy
+		connections int32
+		want        string
+	}{
+		"a certificate of a stranger":         {strange.URL, "", 1, "name its certificate authority with --ca-file"},
+		"a server without TLS":                {"https" + strings.TrimPrefix(plain.URL, "http"), "", 1, "check the network and the URL"},
+		"a corporate proxy that refuses":      {"https://acme.invalid", corporate.URL, 1, "407 Proxy Authentication Required"},
+		"a corporate proxy that does not run": {"https://acme.invalid", gone.URL, 0, "proxyconnect"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := start(t, "acme="+test.target)
+			if test.by != "" {
+				proxy, err := url.Parse(test.by)
+				require.NoError(t, err)
+				h.sender.transport.Proxy = http.ProxyURL(proxy)
+				h.endpoint.Set(func(e *tokentest.Endpoint) { e.Issuer = "https://accounts.google.com" })
+			}
+			connections.Store(0)
+			_, body := do(t, h.request(t, http.MethodPost, "/mcp", `{"jsonrpc":"2.0","id":7,"method":"tools/list"}`))
+			assert.Contains(t, body, "cannot reach acme at "+test.target)
+			assert.Contains(t, body, test.want)
+			assert.Equal(t, test.connections, connections.Load())
+		})
+	}
 }

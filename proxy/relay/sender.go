@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -84,7 +85,17 @@ func newTransport(roots *x509.CertPool) *http.Transport {
 		ReadBufferSize:         connectionBuffer,
 		WriteBufferSize:        connectionBuffer,
 		MaxResponseHeaderBytes: maxResponseHeader,
+		OnProxyConnectResponse: checkTunnel,
 	}
+}
+
+// checkTunnel has a corporate proxy's refusal tell that it is one: package http would give
+// the text of the status alone.
+func checkTunnel(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &net.OpError{Op: opProxyConnect, Net: "tcp", Err: fmt.Errorf("the proxy %s answered %d %s", proxy.Host, resp.StatusCode, http.StatusText(resp.StatusCode))}
 }
 
 // sessionsOf returns what is known of the MCP sessions with a target.
