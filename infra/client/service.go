@@ -43,6 +43,9 @@ func (b *builder) newService(image pulumi.StringInput, secrets map[string]readab
 		pulumi.DependsOn(b.grants), // it reads its secrets as it starts
 		// gcloud and the console leave their names there.
 		pulumi.IgnoreChanges([]string{"client", "clientVersion"}),
+		// Google refuses to delete it only in its turn, after the binding. Protected,
+		// a move or another name is refused in the preview.
+		pulumi.Protect(a.DeletionProtection),
 	)...)
 }
 

@@ -69,20 +69,31 @@ func TestAClientMovesToAnotherRegion(t *testing.T) {
 	}
 }
 
-func TestAMoveThatWouldLoseDataIsRefused(t *testing.T) {
-	cloud, dir := enginetest.StartCloud(t), t.TempDir()
-	acme := deploy(t, cloud, dir, "acme", map[string]any{"berth:data": map[string]any{"enabled": true}})
-	outputs, _ := acme.up(t)
-	enginetest.PutObject(t, cloud, enginetest.Project+"-berth-acme", "goals.json")
-	before := cloud.Inventory()
+func TestAMoveOfWhatIsProtectedIsRefused(t *testing.T) {
+	for name, protection := range map[string]map[string]any{
+		"data":        {"berth:data": map[string]any{"enabled": true}},
+		"the service": {"berth:deletionProtection": true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cloud, dir := enginetest.StartCloud(t), t.TempDir()
+			acme := deploy(t, cloud, dir, "acme", protection)
+			outputs, _ := acme.up(t)
+			if protection["berth:data"] != nil {
+				enginetest.PutObject(t, cloud, enginetest.Project+"-berth-acme", "goals.json")
+			}
+			before := cloud.Inventory()
 
-	stack := acme.set(map[string]any{"gcp:region": "europe-west4"}).stack(t)
-	_, err := stack.Up(t.Context())
-	require.ErrorContains(t, err, "marked for protection")
-	assert.Subset(t, cloud.Inventory(), before, "nothing was deleted")
-	assert.Equal(t, "well", acme.said(t, outputs, "/"))
+			stack := acme.set(map[string]any{"gcp:region": "europe-west4"}).stack(t)
+			_, err := stack.Preview(t.Context())
+			require.ErrorContains(t, err, "marked for protection")
+			require.Equal(t, before, cloud.Inventory(), "a preview changes nothing")
+			_, err = stack.Up(t.Context())
+			require.ErrorContains(t, err, "marked for protection", "without a preview too")
+			assert.Equal(t, "well", acme.said(t, outputs, "/"))
 
-	acme.set(map[string]any{"gcp:region": "europe-west1"}).up(t)
-	assert.Equal(t, before, cloud.Inventory(), "and the way back is an update")
-	enginetest.Settled(t, acme.stack(t))
+			acme.set(map[string]any{"gcp:region": "europe-west1"}).up(t)
+			assert.Equal(t, before, cloud.Inventory(), "and the way back is an update")
+			enginetest.Settled(t, acme.stack(t))
+		})
+	}
 }
