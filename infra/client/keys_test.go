@@ -87,3 +87,23 @@ func TestTheDefaultsOfFieldsAreThoseOfTheirObject(t *testing.T) {
 		}
 	}
 }
+
+func TestASecretInPlainTextIsRefusedBesideEncryptedOnesToo(t *testing.T) {
+	t.Chdir(t.TempDir())
+	s := valid(settings{"berth:secrets": settings{"OPEN": settings{"value": "hunter2"}, "SHUT": settings{"value": "correct horse"}}})
+	file := func(open string) {
+		content := "config:\n  berth:secrets:\n    OPEN: {value: " + open + "}\n    SHUT: {value: {secure: abc}}\n"
+		require.NoError(t, os.WriteFile("Pulumi.acme.yaml", []byte(content), 0o600))
+	}
+	file("hunter2")
+	_, err := loaded(t, s, "berth:secrets") // to Pulumi, the whole setting is a secret
+	require.ErrorContains(t, err, "berth:secrets.OPEN.value")
+	assert.NotContains(t, err.Error(), "SHUT")
+	assert.NotContains(t, err.Error(), "hunter2")
+
+	file("{secure: def}")
+	_, err = loaded(t, s, "berth:secrets")
+	require.NoError(t, err)
+	_, err = loaded(t, s)
+	require.ErrorContains(t, err, "berth:secrets.SHUT.value", "nothing is encrypted")
+}

@@ -108,12 +108,9 @@ func readSecrets(r *setting.Reader) map[string]Secret {
 
 // openSecrets reports values that stand in the stack's file for everybody to read.
 func openSecrets(r *setting.Reader, a *ServerArgs) []error {
-	if r.Secret("secrets") {
-		return nil
-	}
 	var problems []error
 	for _, name := range slices.Sorted(maps.Keys(a.Secrets)) {
-		if a.Secrets[name].Value != nil {
+		if a.Secrets[name].Value != nil && (!r.Secret("secrets") || r.InTheClear("secrets", name, "value")) {
 			problems = append(problems, problem("secrets."+name+".value", "[secret]",
 				"is in the stack's file in plain text; change it, for it is known now, and set it with: pulumi config set --secret --path 'berth:secrets.%s.value'", name))
 		}

@@ -49,6 +49,7 @@ type Reader struct {
 	stack    string
 	raw      func(key string) string // what is set, or empty
 	secret   func(key string) bool
+	written  map[string]any // the stack's own file, by full name
 	keys     []Key
 	problems []error
 }
@@ -56,13 +57,20 @@ type Reader struct {
 // NewReader reads the settings of a stack that has these keys. What else is set in
 // the namespace is a problem at once: a misspelt setting would do nothing, unseen.
 func NewReader(ctx *pulumi.Context, keys []Key) *Reader {
-	return &Reader{
-		stack:    ctx.Stack(),
-		raw:      config.New(ctx, "berth").Get,
-		secret:   func(key string) bool { return ctx.IsConfigSecret(namespace + key) },
-		keys:     keys,
-		problems: unknown(ctx, keys),
+	file, err := written(ctx)
+	r := &Reader{
+		stack:   ctx.Stack(),
+		raw:     config.New(ctx, "berth").Get,
+		secret:  func(key string) bool { return ctx.IsConfigSecret(namespace + key) },
+		written: file,
+		keys:    keys,
 	}
+	if err != nil {
+		r.Add(err)
+	} else {
+		r.Add(unknown(ctx, keys, file)...)
+	}
+	return r
 }
 
 // Defaults reads the settings of a stack that has these keys and sets none.
@@ -76,6 +84,18 @@ func Defaults(keys []Key) *Reader {
 
 // Secret says if a setting, or a part of it, is encrypted in the stack's file.
 func (r *Reader) Secret(key string) bool { return r.secret(key) }
+
+// InTheClear says if the stack's file has a part of a setting, by the names of its
+// fields, as plain text. Pulumi itself says only that some part is encrypted.
+func (r *Reader) InTheClear(key string, fields ...string) bool {
+	value := r.written[namespace+key]
+	for _, field := range fields {
+		object, _ := value.(map[string]any)
+		value = object[field]
+	}
+	_, object := value.(map[string]any)
+	return value != nil && !object
+}
 
 // Text gives a setting of type string.
 func (r *Reader) Text(key string) string {

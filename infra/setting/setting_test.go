@@ -173,3 +173,21 @@ func TestBetweenKeepsWhatIsAround(t *testing.T) {
 	_, err = Between("a\n", "BEGIN", "END", "new\n")
 	assert.ErrorContains(t, err, "BEGIN")
 }
+
+func TestWhatIsInTheClearBesideWhatIsEncryptedIsSeen(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("Pulumi.acme.yaml", []byte(`config:
+  berth:sidecar:
+    image: open
+    env:
+      SHUT: {secure: "v1:abc"}
+`), 0o600))
+	require.NoError(t, reading(t, nil, nil, func(r *Reader) {
+		assert.True(t, r.InTheClear("sidecar", "image"))
+		assert.False(t, r.InTheClear("sidecar", "env", "SHUT"))
+		assert.False(t, r.InTheClear("sidecar", "env", "ELSE"))
+		assert.False(t, r.InTheClear("name"))
+	}))
+	require.NoError(t, os.WriteFile("Pulumi.acme.yaml", []byte("config: {berth:name: {secure: abc}}"), 0o600))
+	require.NoError(t, reading(t, nil, nil, func(r *Reader) { assert.False(t, r.InTheClear("name", "image"), "all of it is encrypted") }))
+}

@@ -15,9 +15,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// unknown reports what is set in the namespace and is none of the keys.
-func unknown(ctx *pulumi.Context, keys []Key) []error {
-	set, err := names(ctx)
+// unknown reports what is set in the namespace and is none of the keys. The file is
+// the stack's own.
+func unknown(ctx *pulumi.Context, keys []Key, file map[string]any) []error {
+	set, err := names(file)
 	if err != nil {
 		return []error{err}
 	}
@@ -71,26 +72,13 @@ func isDefault(raw string, byDefault any) bool {
 // answers only for names that one knows, so they come from where it gets them:
 // the environment under "pulumi up", or else the stack's own file, which is where
 // the Automation API puts them.
-func names(ctx *pulumi.Context) ([]string, error) {
-	var set map[string]any
+func names(file map[string]any) ([]string, error) {
+	set := file
 	if all := os.Getenv(pulumi.EnvConfig); all != "" {
+		set = nil
 		if err := json.Unmarshal([]byte(all), &set); err != nil {
 			return nil, fmt.Errorf("  %s in the environment is not what Pulumi writes: %w", pulumi.EnvConfig, err)
 		}
-	} else {
-		path := filepath.Join(ctx.RootDirectory(), "Pulumi."+ctx.Stack()+".yaml")
-		var file struct{ Config map[string]any }
-		content, err := os.ReadFile(path)
-		if errors.Is(err, os.ErrNotExist) {
-			return nil, nil // a program that configures its stack otherwise
-		}
-		if err == nil {
-			err = yaml.Unmarshal(content, &file)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("  reading %s: %w", path, err)
-		}
-		set = file.Config
 	}
 	var found []string
 	for key := range set {
@@ -100,4 +88,22 @@ func names(ctx *pulumi.Context) ([]string, error) {
 	}
 	slices.Sort(found)
 	return found, nil
+}
+
+// written is what the stack's own file has, in which what is encrypted is a map with
+// the field "secure"; nothing, where a program configures its stack otherwise.
+func written(ctx *pulumi.Context) (map[string]any, error) {
+	path := filepath.Join(ctx.RootDirectory(), "Pulumi."+ctx.Stack()+".yaml")
+	content, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	var file struct{ Config map[string]any }
+	if err == nil {
+		err = yaml.Unmarshal(content, &file)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("  reading %s: %w", path, err)
+	}
+	return file.Config, nil
 }
