@@ -53,7 +53,7 @@ func (c *checker) environment(prefix string, variables map[string]string, reserv
 
 func (a *ServerArgs) secretProblems() []error {
 	var c checker
-	directories := map[string]string{}
+	directories, volumes := map[string]string{}, map[string]string{}
 	for _, name := range sorted(a.Secrets) {
 		s, key := a.Secrets[name], "secrets."+name
 		c.want(variableName.MatchString(name), key, name, "is no name for a variable: want letters, digits and underscores, not starting with a digit")
@@ -71,6 +71,10 @@ func (a *ServerArgs) secretProblems() []error {
 		}
 		if s.File != "" {
 			c.file(key+".file", s.File, directories)
+			volume := volumeName(name)
+			c.want(containerName.MatchString(volume), key, name, "cannot be a file: its volume is named after it, which wants at most 56 letters, digits and underscores, not ending in an underscore; choose another name")
+			c.want(volumes[volume] == "", key, name, "differs from %s in capitals alone, and the volumes of both are named after them; choose another name", volumes[volume])
+			volumes[volume] = name
 		}
 	}
 	return c.problems
@@ -129,6 +133,7 @@ const mostProbing = 240
 func (c *checker) probe(key string, p Probe, port int) {
 	c.oneOf(key+".type", p.Type, "", "http", "grpc", "tcp")
 	if p.Type == "" {
+		c.want(p.Path == "" && p.Service == "" && p.Port == 0, key+".type", "", "is empty, so there is no probe, but it has settings; write http, grpc or tcp, or remove them")
 		return
 	}
 	c.want(p.Path == "" || strings.HasPrefix(p.Path, "/"), key+".path", p.Path, "does not start with a slash")

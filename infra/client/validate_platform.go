@@ -9,7 +9,7 @@ import (
 
 var (
 	networkName = regexp.MustCompile(`^(projects/[^/]+/global/networks/)?[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
-	subnetName  = regexp.MustCompile(`^(projects/[^/]+/regions/[a-z0-9-]+/subnetworks/)?[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	subnetName  = regexp.MustCompile(`^(projects/[^/]+/regions/([a-z0-9-]+)/subnetworks/)?[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 	networkTag  = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 	kmsKey      = regexp.MustCompile(`^projects/[^/]+/locations/([a-z0-9-]+)/keyRings/[A-Za-z0-9_-]{1,63}/cryptoKeys/[A-Za-z0-9_-]{1,63}$`)
 	binaryAuth  = regexp.MustCompile(`^projects/[^/]+/platforms/cloudRun/policies/[a-z0-9-]+$`)
@@ -29,7 +29,9 @@ func (a *ServerArgs) platformProblems() []error {
 	}
 	n := a.Network
 	c.want(n.Network == "" || networkName.MatchString(n.Network), "network.network", n.Network, "is not a network's name, or projects/PROJECT/global/networks/NAME")
-	c.want(n.Subnetwork == "" || subnetName.MatchString(n.Subnetwork), "network.subnetwork", n.Subnetwork, "is not a subnetwork's name, or projects/PROJECT/regions/REGION/subnetworks/NAME")
+	subnet := subnetName.FindStringSubmatch(n.Subnetwork)
+	c.want(n.Subnetwork == "" || subnet != nil, "network.subnetwork", n.Subnetwork, "is not a subnetwork's name, or projects/PROJECT/regions/REGION/subnetworks/NAME")
+	c.want(subnet == nil || subnet[2] == "" || subnet[2] == a.Region, "network.subnetwork", n.Subnetwork, "is in another region than the stack's, %s; name one there", a.Region)
 	for i, tag := range n.Tags {
 		c.want(networkTag.MatchString(tag), fmt.Sprintf("network.tags[%d]", i), tag, "is not a network tag: want a letter, then letters, digits and hyphens, all lower-case, at most 63")
 	}
