@@ -33,7 +33,7 @@ type config struct {
 
 	// data are where BERTH_DATA says: a directory, or gs://BUCKET; by default the
 	// sample's, which cannot be changed (nil). BERTH_STORAGE_ENDPOINT is where
-	// Cloud Storage is, if not at Google.
+	// Cloud Storage is, if not at Google, with the path: …/storage/v1/.
 	data store.Store
 
 	// address to listen on. Its port is PORT, 8080 by default; 0 takes any

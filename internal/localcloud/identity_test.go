@@ -71,20 +71,45 @@ func (o operator) account(id string) string {
 	return made["email"].(string)
 }
 
-// push builds the agent and pushes it as an image.
-func (o operator) push() string {
+// enable switches the APIs on that an operator by hand needs.
+func (o operator) enable() {
+	o.t.Helper()
+	for _, api := range []string{"run", "iam", "artifactregistry", "secretmanager"} {
+		o.call(http.MethodPost, "/v1/projects/"+enginetest.Project+"/services/"+api+".googleapis.com:enable", "{}")
+	}
+}
+
+// bucket makes a bucket whose objects the account may use.
+func (o operator) bucket(name, account string) {
+	o.t.Helper()
+	o.send(http.MethodPost, o.cloud.StorageURL()+"b?project="+enginetest.Project,
+		`{"name":"`+name+`","location":"EU","iamConfiguration":{"uniformBucketLevelAccess":{"enabled":true}}}`)
+	o.send(http.MethodPut, o.cloud.StorageURL()+"b/"+name+"/iam",
+		`{"bindings":[{"role":"roles/storage.objectUser","members":["serviceAccount:`+account+`"]}]}`)
+}
+
+// secret makes a secret with one version, which nobody may read yet.
+func (o operator) secret(name, value string) {
+	o.t.Helper()
+	o.call(http.MethodPost, "/v1/projects/"+enginetest.Project+"/secrets?secretId="+name, `{"replication":{"automatic":{}}}`)
+	o.call(http.MethodPost, "/v1/projects/"+enginetest.Project+"/secrets/"+name+":addVersion",
+		`{"payload":{"data":"`+base64.StdEncoding.EncodeToString([]byte(value))+`"}}`)
+}
+
+// push builds a program and pushes it as an image.
+func (o operator) push(program, source string) string {
 	o.t.Helper()
 	o.call(http.MethodPost, "/v1/"+place+"/repositories?repository_id=images", `{"format":"DOCKER"}`)
-	binary := filepath.Join(o.t.TempDir(), "agent")
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "./testdata/agent").CombinedOutput()
+	binary := filepath.Join(o.t.TempDir(), program)
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binary, source).CombinedOutput()
 	require.NoError(o.t, err, string(out))
 	content, err := os.ReadFile(binary)
 	require.NoError(o.t, err)
-	image := imagetest.Image(o.t, v1.Config{Entrypoint: []string{"/agent"}},
-		imagetest.Layer(o.t, imagetest.Entry{Header: tar.Header{Name: "/agent"}, Content: content}))
+	image := imagetest.Image(o.t, v1.Config{Entrypoint: []string{"/" + program}},
+		imagetest.Layer(o.t, imagetest.Entry{Header: tar.Header{Name: "/" + program}, Content: content}))
 	digest, err := image.Digest()
 	require.NoError(o.t, err)
-	ref, err := name.NewDigest(o.cloud.RegistryHost()+"/"+enginetest.Project+"/images/agent@"+digest.String(), name.Insecure)
+	ref, err := name.NewDigest(o.cloud.RegistryHost()+"/"+enginetest.Project+"/images/"+program+"@"+digest.String(), name.Insecure)
 	require.NoError(o.t, err)
 	login := &authn.Basic{Username: "oauth2accesstoken", Password: o.cloud.ProviderConfig()["gcp:accessToken"]}
 	require.NoError(o.t, remote.Write(ref, image, remote.WithAuth(login)))
@@ -114,10 +139,8 @@ func (o operator) deploy(service, image, account, env string) (url string) {
 func TestServicesCallEachOtherAsThemselves(t *testing.T) {
 	cloud := enginetest.StartCloud(t)
 	o := operator{t, cloud}
-	for _, api := range []string{"run", "iam", "artifactregistry", "secretmanager"} {
-		o.call(http.MethodPost, "/v1/projects/"+enginetest.Project+"/services/"+api+".googleapis.com:enable", "{}")
-	}
-	image := o.push()
+	o.enable()
+	image := o.push("agent", "./testdata/agent")
 	callerAccount, otherAccount, targetAccount := o.account("caller"), o.account("another"), o.account("target")
 	target := o.deploy("target", image, targetAccount, `{"name":"GREETING","value":"hello from the target"}`)
 	caller := o.deploy("caller", image, callerAccount, "")
@@ -159,10 +182,7 @@ func TestServicesCallEachOtherAsThemselves(t *testing.T) {
 		assert.Equal(t, http.StatusForbidden, code)
 	})
 
-	o.send(http.MethodPost, cloud.StorageURL()+"b?project="+enginetest.Project,
-		`{"name":"caller-data","location":"EU","iamConfiguration":{"uniformBucketLevelAccess":{"enabled":true}}}`)
-	o.send(http.MethodPut, cloud.StorageURL()+"b/caller-data/iam",
-		`{"bindings":[{"role":"roles/storage.objectUser","members":["serviceAccount:`+callerAccount+`"]}]}`)
+	o.bucket("caller-data", callerAccount)
 	t.Run("a bucket is its own service's alone", func(t *testing.T) {
 		code, body := ask(caller, "/object", url.Values{"bucket": {"caller-data"}})
 		assert.Equal(t, http.StatusOK, code, body)
@@ -173,9 +193,7 @@ func TestServicesCallEachOtherAsThemselves(t *testing.T) {
 	})
 
 	t.Run("a secret that the account may not read fails the revision", func(t *testing.T) {
-		o.call(http.MethodPost, "/v1/projects/"+enginetest.Project+"/secrets?secretId=greeting", `{"replication":{"automatic":{}}}`)
-		o.call(http.MethodPost, "/v1/projects/"+enginetest.Project+"/secrets/greeting:addVersion",
-			`{"payload":{"data":"`+base64.StdEncoding.EncodeToString([]byte("a secret hello"))+`"}}`)
+		o.secret("greeting", "a secret hello")
 		template := fmt.Sprintf(`{"template":{"serviceAccount":%q,"containers":[{"image":%q,"env":[{"name":"GREETING","valueSource":{"secretKeyRef":{"secret":"greeting","version":"1"}}}]}]}}`, targetAccount, image)
 		failed := o.settled(o.call(http.MethodPatch, "/v2/"+place+"/services/target", template))
 		var problem bytes.Buffer

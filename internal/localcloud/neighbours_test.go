@@ -153,6 +153,18 @@ type caller struct{ Email, Client string }
 // whoami calls the tool as an MCP client whose requests carry the headers.
 func whoami(t *testing.T, at string, headers http.Header) caller {
 	t.Helper()
+	result := callTool(t, at, headers, "whoami", nil)
+	require.False(t, result.IsError, fmt.Sprint(result.Content))
+	encoded, err := json.Marshal(result.StructuredContent)
+	require.NoError(t, err)
+	var who caller
+	require.NoError(t, json.Unmarshal(encoded, &who))
+	return who
+}
+
+// callTool calls a tool as an MCP client whose requests carry the headers.
+func callTool(t *testing.T, at string, headers http.Header, tool string, arguments any) *mcp.CallToolResult {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil)
@@ -162,14 +174,9 @@ func whoami(t *testing.T, at string, headers http.Header) caller {
 	}, nil)
 	require.NoError(t, err)
 	defer session.Close()
-	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "whoami"})
+	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: tool, Arguments: arguments})
 	require.NoError(t, err)
-	require.False(t, result.IsError, fmt.Sprint(result.Content))
-	encoded, err := json.Marshal(result.StructuredContent)
-	require.NoError(t, err)
-	var who caller
-	require.NoError(t, json.Unmarshal(encoded, &who))
-	return who
+	return result
 }
 
 type withHeaders http.Header

@@ -317,7 +317,7 @@ func TestABucketsObjectThatIsTooLargeIsNamedAndTheRestIsServed(t *testing.T) {
 	_, err = p.Import(t.Context(), admin, "yaml", agreed, false, nil)
 	require.NoError(t, err)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
-		endpoint+"/upload/storage/v1/b/acme-data/o?uploadType=media&name=clients/acme/goals/huge.yaml", bytes.NewReader(make([]byte, store.MaxDocument+1)))
+		strings.Replace(endpoint, "/storage/", "/upload/storage/", 1)+"b/acme-data/o?uploadType=media&name=clients/acme/goals/huge.yaml", bytes.NewReader(make([]byte, store.MaxDocument+1)))
 	require.NoError(t, err)
 	request.Header.Set("Authorization", "Bearer "+storetest.AccessToken)
 	response, err := http.DefaultClient.Do(request)

@@ -32,7 +32,7 @@ func newBucket(name, client, endpoint string) *bucket {
 		service: sync.OnceValues(func() (*storage.Service, error) {
 			options := []option.ClientOption{option.WithScopes(storage.DevstorageReadWriteScope)}
 			if endpoint != "" {
-				options = append(options, option.WithEndpoint(strings.TrimSuffix(endpoint, "/")+"/storage/v1/"))
+				options = append(options, option.WithEndpoint(strings.TrimSuffix(endpoint, "/")+"/"))
 			}
 			return storage.NewService(context.Background(), options...)
 		}),

@@ -66,7 +66,8 @@ var (
 // Open opens the documents of a client at a location: a directory, or a Cloud
 // Storage bucket as "gs://BUCKET". There they are below "clients/CLIENT/", and
 // nothing else can be reached. It does not look at them yet. endpoint is where
-// Cloud Storage is, if not at Google.
+// Cloud Storage is, if not at Google, as its clients take it:
+// "http://127.0.0.1:4443/storage/v1/".
 func Open(location, client, endpoint string) (Store, error) {
 	if !clientName.MatchString(client) {
 		return nil, fmt.Errorf("%q is no client's name", client)

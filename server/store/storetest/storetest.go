@@ -44,5 +44,5 @@ func NewBucket(t testing.TB, name string) (endpoint string) {
 	t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(metadata.URL, "http://"))
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
 	t.Setenv("HOME", t.TempDir())
-	return front.URL
+	return front.URL + "/storage/v1/"
 }
