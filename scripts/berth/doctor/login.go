@@ -98,7 +98,7 @@ func quotaProject(ctx context.Context, s stack, creds *auth.Credentials) []findi
 	} else {
 		findings = append(findings, fine("quota", "calls of this login count against project %s", project))
 	}
-	if (s.has("berth:group") || s.has("berth:budget")) && !s.countsCalls() {
+	if (group(s) || budget(s)) && !s.countsCalls() {
 		findings = append(findings, fault("quota", "with a person's login, groups and budgets are refused unless the provider names the project that its calls count against").
 			by("pulumi config set gcp:userProjectOverride true"+s.option(), "pulumi config set gcp:billingProject "+s.project()+s.option()))
 	}

@@ -93,7 +93,16 @@ func TestAPersonsLoginShouldNameAQuotaProject(t *testing.T) {
 	assert.Equal(t, ok, about(t, found, "quota").Status)
 	assert.Empty(t, quotaProject(t.Context(), s, nobody), "a service account needs none")
 
-	s.settings["berth:budget"] = map[string]any{"amount": 50}
+	for _, example := range []string{"dev", "shared"} { // they show every setting, and set none of these
+		s, err := readStack(example)
+		require.NoError(t, err)
+		for _, f := range quotaProject(t.Context(), s, login(`,"quota_project_id":"acme-prod"`)) {
+			assert.Equal(t, ok, f.Status, "%s: %s", example, f.Says)
+		}
+		assert.NotContains(t, s.apis(), "cloudidentity.googleapis.com")
+	}
+
+	s.settings["berth:kind"], s.settings["berth:budget"] = "project", map[string]any{"amount": 50}
 	found = quotaProject(t.Context(), s, login(`,"quota_project_id":"acme-prod"`))
 	f := found[len(found)-1]
 	assert.Equal(t, wrong, f.Status, "the provider must be told to name the project, too")

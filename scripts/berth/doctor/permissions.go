@@ -33,7 +33,8 @@ func ownRepository(s stack) bool {
 func secrets(s stack) bool { return client(s) && s.has("berth:secrets") }
 func data(s stack) bool    { return client(s) && s.enabled("berth:data") }
 func alerts(s stack) bool  { return client(s) && s.enabled("berth:monitoring") }
-func group(s stack) bool   { return client(s) && s.has("berth:group") }
+func group(s stack) bool   { return client(s) && s.sets("berth:group", "email") }
+func budget(s stack) bool  { return s.isProject() && s.sets("berth:budget", "amount") }
 
 // needs are the permissions of the calls that the gcp provider makes, after
 // https://cloud.google.com/iam/docs/roles-permissions.

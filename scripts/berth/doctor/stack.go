@@ -90,6 +90,13 @@ func (s stack) enabled(key string) bool {
 	return fields["enabled"] == true
 }
 
+// sets says whether the stack sets a field of a setting to anything but nothing, as
+// the examples do that show every setting.
+func (s stack) sets(key, name string) bool {
+	fields, _ := s.settings[key].(map[string]any)
+	return fields[name] != nil && fields[name] != "" && fields[name] != 0
+}
+
 func (s stack) project() string { return s.text("gcp:project") }
 func (s stack) region() string  { return s.text("gcp:region") }
 
