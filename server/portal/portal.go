@@ -45,6 +45,9 @@ type Portal struct {
 
 	mu    sync.Mutex
 	cache map[string]document // by name: what was read last
+
+	watching sync.Mutex
+	known    map[string]store.Version // by name: what subscribers know of; nil while there are none
 }
 
 // Client names have the shape of a Cloud Run service's name, whose limit is 49

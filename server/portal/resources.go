@@ -89,6 +89,10 @@ func (p *Portal) resource(ctx context.Context, uri string) (any, error) {
 // Subscribe says if the caller may be told of changes to a resource: to one that
 // they see.
 func (p *Portal) Subscribe(ctx context.Context, req *mcp.SubscribeRequest) error {
+	// First, so that nothing changes unnoticed in between.
+	if err := p.remember(ctx); err != nil {
+		return err
+	}
 	_, err := p.resource(ctx, req.Params.URI)
 	return err
 }

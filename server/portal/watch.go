@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -19,30 +20,63 @@ const watchEvery = 10 * time.Second
 func (p *Portal) Watch(ctx context.Context, watched func() bool) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
-	var known map[string]store.Version
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		if !watched() {
-			known = nil // what changes meanwhile is nobody's news
-			continue
-		}
-		known = p.announce(ctx, known)
+		p.look(ctx, watched)
 	}
+}
+
+func (p *Portal) look(ctx context.Context, watched func() bool) {
+	p.watching.Lock()
+	defer p.watching.Unlock()
+	if !watched() {
+		p.known = nil // what changes meanwhile is nobody's news
+		return
+	}
+	known, err := p.announce(ctx, p.known)
+	if err != nil {
+		p.Logger.WarnContext(ctx, "could not look for changes", "error", err.Error())
+		return
+	}
+	p.known = known
+}
+
+// remember begins with what there is now, if nothing is known: what changes from now
+// on is news to who has just subscribed.
+func (p *Portal) remember(ctx context.Context) error {
+	p.watching.Lock()
+	defer p.watching.Unlock()
+	if p.known != nil {
+		return nil
+	}
+	entries, err := p.Store.List(ctx)
+	if err != nil {
+		return fmt.Errorf("the portal's data cannot be reached for now: %w", err)
+	}
+	p.known = versions(entries)
+	return nil
+}
+
+func versions(entries []store.Entry) map[string]store.Version {
+	known := make(map[string]store.Version, len(entries))
+	for _, entry := range entries {
+		known[entry.Name] = entry.Version
+	}
+	return known
 }
 
 // announce compares what there is with what was known, and tells the difference.
 // It gives what is known now.
-func (p *Portal) announce(ctx context.Context, known map[string]store.Version) map[string]store.Version {
+func (p *Portal) announce(ctx context.Context, known map[string]store.Version) (map[string]store.Version, error) {
 	entries, err := p.Store.List(ctx)
 	if err != nil {
-		p.Logger.WarnContext(ctx, "could not look for changes", "error", err.Error())
-		return known
+		return nil, err
 	}
-	current := make(map[string]store.Version, len(entries))
+	current := versions(entries)
 	folders := map[string]bool{}
 	tell := func(name string) {
 		p.Changed(ctx, uriOf(name))
@@ -51,7 +85,6 @@ func (p *Portal) announce(ctx context.Context, known map[string]store.Version) m
 		}
 	}
 	for _, entry := range entries {
-		current[entry.Name] = entry.Version
 		if known != nil && known[entry.Name] != entry.Version {
 			tell(entry.Name)
 		}
@@ -64,5 +97,5 @@ func (p *Portal) announce(ctx context.Context, known map[string]store.Version) m
 	for folder := range folders {
 		p.Changed(ctx, scheme+folder)
 	}
-	return current
+	return current, nil
 }
