@@ -113,6 +113,10 @@ func TestOnOnesOwnMachineOneMayDoEverything(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, guard.Admin, *cfg.settings.Access.Default)
 
+	cfg, err = loadConfig(env{"BERTH_CLIENT": "acme", "BERTH_IDENTITY": "dev", "K_SERVICE": "acme"}.get)
+	require.NoError(t, err)
+	assert.Nil(t, cfg.settings.Access.Default, "a sidecar's callers are everyone whom the container beside it lets in")
+
 	cfg, err = loadConfig(env{"BERTH_CLIENT": "acme", "BERTH_IDENTITY": "cloudrun", "K_SERVICE": "acme", "PORT": "8080"}.get)
 	require.NoError(t, err)
 	assert.Nil(t, cfg.settings.Access.Default, "elsewhere, nobody is more than a viewer by default")
