@@ -209,7 +209,8 @@ func (p *Portal) Propose(ctx context.Context, r Reader, d Deliverable) (Delivera
 		}
 	}
 	d.Status, d.Owner = "proposed", r.Email
-	d.History = []Change{p.newChange(r, "proposed").Change}
+	c := p.newChange(r, "proposed")
+	d.History = []Change{c.Change}
 	for range attempts {
 		// Random, so that a number tells nobody how many there are that they do
 		// not see, and two at once do not get the same.
@@ -218,9 +219,23 @@ func (p *Portal) Propose(ctx context.Context, r Reader, d Deliverable) (Delivera
 			return Deliverable{}, err
 		}
 		err := create(ctx, p, deliverableName(d.ID), d)
+		if errors.Is(err, store.ErrConflict) && p.created(ctx, c, deliverableName(d.ID)) {
+			return d, nil
+		}
 		if !errors.Is(err, store.ErrConflict) {
 			return d, err
 		}
 	}
 	return Deliverable{}, errors.New("no free id was found: try again")
+}
+
+// created says if a deliverable is there by the change itself: its write went
+// through, the answer got lost, and the bucket's client tried again.
+func (p *Portal) created(ctx context.Context, c change, name string) bool {
+	data, _, err := p.Store.Read(ctx, name)
+	if err != nil {
+		return false
+	}
+	d, err := decodeItem[Deliverable](p.Client, data)
+	return err == nil && c.done(d.History)
 }

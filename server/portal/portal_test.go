@@ -218,6 +218,36 @@ func TestAProposalWaitsForAManager(t *testing.T) {
 	}
 }
 
+func TestAProposalWhoseAnswerGotLostIsThereOnce(t *testing.T) {
+	_, base := inDir(t)
+	p := open(t, &lossy{Store: openDir(t, base), lose: 1}, "acme")
+	proposed, err := p.Propose(t.Context(), contributor, portal.Deliverable{Goal: "G1", Title: "New", Due: "2027-05-01"})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"G2", "G1", "D2", "D1", "D3", proposed.ID}, ids(view(t, p, manager)))
+	require.NoError(t, p.AddNote(t.Context(), contributor, "D1", "once", false))
+
+	p = open(t, &lossy{Store: openDir(t, base), lose: 1}, "acme")
+	require.NoError(t, p.AddNote(t.Context(), contributor, "D1", "twice", false))
+	d1, err := view(t, p, manager).Deliverable("D1")
+	require.NoError(t, err)
+	assert.Len(t, d1.Notes, 2)
+}
+
+// lossy loses the answers of its first writes, as a bucket's client that tries
+// again and finds the document there.
+type lossy struct {
+	store.Store
+	lose int
+}
+
+func (l *lossy) Write(ctx context.Context, name string, data []byte, replaced store.Version) (store.Version, error) {
+	version, err := l.Store.Write(ctx, name, data, replaced)
+	if l.lose--; err == nil && l.lose >= 0 {
+		return "", store.ErrConflict
+	}
+	return version, err
+}
+
 func TestTwoInstancesLoseNoNote(t *testing.T) {
 	const notes = 15
 	for name, openStore := range map[string]func(t *testing.T) func() store.Store{
