@@ -53,6 +53,21 @@ func TestNewTargetsServeFromNowOnAndCutNothing(t *testing.T) {
 	close(ticks)
 }
 
+func TestWhatIsForAClientThatIsGoneDoesNotReachTheLastOne(t *testing.T) {
+	acme := upstream(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "acme ", r.URL.Path) })
+	h := start(t, "acme="+acme.URL, "globex=http://127.0.0.1:1")
+	h.SetTargets(parse(t, "acme="+acme.URL))
+	for _, path := range []string{"/globex/mcp", "/globex/mcp/", "/globex/sse?x"} {
+		resp, body := do(t, h.request(t, http.MethodPost, path, call))
+		assert.Equal(t, http.StatusNotFound, resp.StatusCode, path)
+		assert.Equal(t, "nothing is here; the paths are /acme/mcp\n", body)
+	}
+	for path, want := range map[string]string{"/mcp": "/mcp", "/acme/mcp": "/mcp", "/messages/mcp-1": "/messages/mcp-1", "/acme/v1/mcp": "/v1/mcp"} {
+		_, body := do(t, h.request(t, http.MethodPost, path, call))
+		assert.Equal(t, "acme "+want, body)
+	}
+}
+
 func TestTheFiguresAreOfEachClient(t *testing.T) {
 	ticks := make(chan string)
 	stream := clock(ticks)

@@ -101,7 +101,8 @@ func TestPathsLeadToTheirClients(t *testing.T) {
 		{one, "/sse?x", 200, "acme /sse?x"},
 		{one, "/acme", 200, "acme /"},
 		{one, "/acme?q=1", 200, "acme /?q=1"},
-		{one, "/acmes/mcp", 200, "acme /acmes/mcp"},
+		{one, "/acmes/mcp", 404, "/acme/mcp"}, // another client's
+		{one, "/acmes/tools", 200, "acme /acmes/tools"},
 		{one, "/", 200, "acme /"},
 		{two, "/acme/mcp", 200, "acme /mcp"},
 		{two, "/globex/mcp", 200, "globex /base/mcp"},

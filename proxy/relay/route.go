@@ -3,6 +3,7 @@ package relay
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -26,11 +27,15 @@ func (s *Relay) routeFor(all clients, r *http.Request) (route, bool) {
 	if u := all.named(first); u != nil {
 		return s.newRoute(u, s.prefix+"/"+first, r), true
 	}
-	if len(all) == 1 {
+	if len(all) == 1 && !otherClient.MatchString(path) {
 		return s.newRoute(all[0], s.prefix, r), true
 	}
 	return route{}, false
 }
+
+// otherClient is the endpoint of a client that is not here (any more). What its editor sends,
+// its own login perhaps, is not for the one client that is.
+var otherClient = regexp.MustCompile(`^/[a-z0-9][a-z0-9-]{0,62}/(mcp|sse)(/|$)`)
 
 func (s *Relay) newRoute(up *backend, prefix string, r *http.Request) route {
 	local := *r.URL

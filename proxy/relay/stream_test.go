@@ -292,9 +292,9 @@ func TestTheSDKsClientWorksOverBothTransports(t *testing.T) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", mcp.NewStreamableHTTPHandler(newServer, &mcp.StreamableHTTPOptions{Stateless: true}))
-	mux.Handle("/stateful/mcp", mcp.NewStreamableHTTPHandler(newServer, nil))
+	mux.Handle("/v1/stateful/mcp", mcp.NewStreamableHTTPHandler(newServer, nil))
 	mux.Handle("/sse", sse)
-	mux.Handle("/absolute/sse", http.StripPrefix("/absolute", http.HandlerFunc(absolute)))
+	mux.Handle("/v1/absolute/sse", http.StripPrefix("/v1/absolute", http.HandlerFunc(absolute)))
 	server := upstream(t, mux.ServeHTTP)
 
 	for _, targets := range [][]string{{"acme=" + server.URL}, {"acme=" + server.URL, "globex=" + server.URL}} {
@@ -307,10 +307,10 @@ func TestTheSDKsClientWorksOverBothTransports(t *testing.T) {
 			prefixes = append(prefixes, "")
 		}
 		for _, prefix := range prefixes {
-			for _, path := range []string{"/mcp", "/stateful/mcp"} {
+			for _, path := range []string{"/mcp", "/v1/stateful/mcp"} {
 				transports[prefix+path] = &mcp.StreamableClientTransport{Endpoint: h.URL() + prefix + path, HTTPClient: httpClient}
 			}
-			for _, path := range []string{"/sse", "/absolute/sse"} {
+			for _, path := range []string{"/sse", "/v1/absolute/sse"} {
 				transports[prefix+path] = &mcp.SSEClientTransport{Endpoint: h.URL() + prefix + path, HTTPClient: httpClient}
 			}
 		}
