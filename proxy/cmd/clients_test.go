@@ -268,6 +268,22 @@ func TestARunningProxyTakesUpWhatIsAddedAndRemoved(t *testing.T) {
 		"without a signal, the file is looked at")
 }
 
+func TestAClientThatIsServedByNameIsGoneWhenItIsRemoved(t *testing.T) {
+	w := newWorld(t)
+	for _, client := range []string{"acme", "globex", "hooli"} {
+		_, _, code := berth(t, "add", client+"="+echo(t, client))
+		require.Zero(t, code)
+	}
+	r := serve(t, w, 2, "acme", "globex")
+	_, _, code := berth(t, "remove", "globex")
+	require.Zero(t, code)
+	require.Eventually(t, func() bool { status, _ := r.post(t, "/globex/mcp"); return status == http.StatusNotFound }, deadline, 10*time.Millisecond)
+	_, body := r.post(t, "/acme/mcp")
+	assert.Equal(t, "acme", body)
+	status, _ := r.post(t, "/hooli/mcp")
+	assert.Equal(t, http.StatusNotFound, status, "it was not named")
+}
+
 func TestAFileThatBecomesWrongChangesNothing(t *testing.T) {
 	w := newWorld(t)
 	_, _, code := berth(t, "add", "acme="+echo(t, "acme"))

@@ -74,10 +74,8 @@ func (r *reloader) reload(ctx context.Context) {
 	r.state = filestate.Of(r.common.configFile) // before it is read: a change in between is then seen as one
 	file, err := config.Read(r.common.configFile)
 	clients := file.Clients
-	if len(r.args) > 0 {
-		var wrong error
-		clients, wrong = choose(file, r.args)
-		err = errors.Join(err, wrong)
+	if len(r.args) > 0 { // of these, one that was removed is gone
+		clients = slices.DeleteFunc(slices.Clone(clients), func(c config.Client) bool { return !slices.Contains(r.args, c.Name) })
 	}
 	if err := errors.Join(err, r.common.checkClients(clients)); err != nil {
 		r.warn("the file of clients has problems, all stays as it was", err)
