@@ -37,8 +37,7 @@ func TestALiteralPulumiUpRunsTheCompiledProgram(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join(clone, "Pulumi."+name+".yaml"), content, 0o600))
 	}
-	data := map[string]any{"enabled": true, "protect": true}
-	stack("acme", enginetest.Config(cloud, map[string]any{"berth:data": data}))
+	stack("acme", enginetest.Config(cloud, map[string]any{"berth:data": map[string]any{"enabled": true}}))
 	stack("shared", map[string]any{"berth:kind": "project", "gcp:project": enginetest.Project, "gcp:region": "europe-west1"})
 
 	env := []string{"PULUMI_DEBUG_LANGUAGES=" + languages}
@@ -77,8 +76,7 @@ func TestALiteralPulumiUpRunsTheCompiledProgram(t *testing.T) {
 		assert.Contains(t, stdout+stderr, "berth-guard")
 		require.Equal(t, before, cloud.Inventory(), "nothing was deleted")
 	}
-	data["protect"] = false
-	stack("acme", enginetest.Config(cloud, map[string]any{"berth:data": data}))
+	pulumi("config", "set", "--path", "berth:data.protect", "false", "--stack", "acme")
 	pulumi("up", "--yes", "--stack", "acme")
 	pulumi("destroy", "--yes", "--stack", "acme")
 	assert.Empty(t, cloud.Inventory())
