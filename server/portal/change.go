@@ -132,8 +132,12 @@ func create[T any](ctx context.Context, p *Portal, name string, item T) error {
 }
 
 func (p *Portal) changed(ctx context.Context, name string) {
-	if p.Changed != nil {
-		p.Changed(ctx, uriOf(name))
+	if p.Changed == nil {
+		return
+	}
+	p.Changed(ctx, uriOf(name))
+	if folder, _, ok := strings.Cut(name, "/"); ok {
+		p.Changed(ctx, scheme+folder)
 	}
 }
 

@@ -48,6 +48,10 @@ type Portal struct {
 
 	watching sync.Mutex
 	known    map[string]store.Version // by name: what subscribers know of; nil while there are none
+
+	readiness sync.Mutex
+	readyAt   time.Time // when notReady was found
+	notReady  error
 }
 
 // Client names have the shape of a Cloud Run service's name, whose limit is 49
@@ -91,11 +95,24 @@ func (p *Portal) ReadOnly() bool {
 
 // Ready says why the data cannot be reached, if they cannot.
 func (p *Portal) Ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	p.readiness.Lock()
+	defer p.readiness.Unlock()
+	if time.Since(p.readyAt) < readyFor {
+		return p.notReady
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	_, err := p.Store.List(ctx)
-	return err
+	_, p.notReady = p.Store.List(ctx)
+	p.readyAt = time.Now()
+	return p.notReady
 }
+
+const (
+	// readyFor is how long an answer of Ready serves: whoever asks need not be
+	// anyone, and must not make the store work each time.
+	readyFor     = time.Second
+	readyTimeout = 5 * time.Second
+)
 
 // Reader is who asks, and decides what there is to see.
 type Reader struct {
