@@ -17,6 +17,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	"github.com/berth-mcp/berth/internal/localcloud/apis"
 )
 
 const (
@@ -24,9 +26,9 @@ const (
 	automatic  = `{"replication":{"automatic":{}}}`
 )
 
-func newSecretCloud(t *testing.T) *cloud {
+func newSecretCloud(t *testing.T, changes ...func(*apis.Options)) *cloud {
 	t.Helper()
-	c := newCloud(t)
+	c := newCloud(t, changes...)
 	c.enable(t, "secretmanager.googleapis.com", "iam.googleapis.com")
 	c.must(t, http.MethodPost, "/v1/projects/acme-dev/secrets?secretId=key", automatic)
 	return c
@@ -122,6 +124,20 @@ func TestOnlyWhoeverIsGrantedItReadsASecret(t *testing.T) {
 	}
 	a := c.as(t, "stranger-token", http.MethodGet, "/v1/projects/acme-dev/secrets/none/versions/1:access", "")
 	assert.Equal(t, http.StatusForbidden, a.code, "whether a secret exists is not told either")
+}
+
+// What keeps a stranger out above is the decision about a policy's members, and nothing
+// else: with that taken away, whoever asks reads the secret.
+func TestWithoutTheDecisionAboutMembersEverySecretIsOpen(t *testing.T) {
+	c := newSecretCloud(t, func(o *apis.Options) {
+		o.Allows = func([]string, string) bool { return true }
+	})
+	c.addVersion(t, "hunter2")
+	c.grant(t, secretPath, "roles/secretmanager.secretAccessor", "user:"+owner)
+	a := c.as(t, "stranger-token", http.MethodGet, secretPath+"/versions/1:access", "")
+	assert.Equal(t, http.StatusOK, a.code, a.text)
+	_, err := c.apis.AccessSecret(accountEmail, "projects/acme-dev/secrets/key/versions/1")
+	assert.NoError(t, err)
 }
 
 func TestAGrantGoesWithItsSecret(t *testing.T) {
