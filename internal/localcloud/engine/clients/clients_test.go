@@ -251,7 +251,7 @@ func freePort(t *testing.T) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-func TestAClientWithEverySettingOfItsServiceIsDeployed(t *testing.T) {
+func TestAClientWithEverythingIsDeployedAndGoesBackToTheDefaults(t *testing.T) {
 	cloud, dir := enginetest.StartCloud(t), t.TempDir()
 	builder := deploy(t, cloud, dir, "builder", nil)
 	built, _ := builder.up(t)
@@ -282,7 +282,10 @@ func TestAClientWithEverySettingOfItsServiceIsDeployed(t *testing.T) {
 		"berth:network":             map[string]any{"network": "acme", "subnetwork": "servers", "tags": []string{"mcp"}, "egress": "all-traffic"},
 		"berth:kmsKey":              enginetest.Key,
 		"berth:binaryAuthorization": "default",
-	})
+		"berth:group":               map[string]any{"email": "umbrella@example.com", "customer": localcloud.Customer, "members": []string{enginetest.Ada}},
+		"berth:data":                map[string]any{"enabled": true, "protect": false},
+		"berth:monitoring":          map[string]any{"enabled": true},
+	}).set(enginetest.Quota())
 	acme.secrets = map[string]string{
 		"berth:secrets.API_TOKEN.value": "hunter2",
 		"berth:secrets.KEY.value":       "in a file",
@@ -299,7 +302,7 @@ func TestAClientWithEverySettingOfItsServiceIsDeployed(t *testing.T) {
 	enginetest.Settled(t, acme.stack(t))
 
 	for key := range acme.config { // back to the defaults, which must reset everything
-		if key != "berth:image" && key != "berth:kmsKey" {
+		if strings.HasPrefix(key, "berth:") && key != "berth:image" && key != "berth:kmsKey" {
 			delete(acme.config, key)
 		}
 	}
