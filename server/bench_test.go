@@ -45,7 +45,7 @@ var contenders = []contender{
 		path, err := binary()
 		require.NoError(b, err)
 		c := exec.CommandContext(b.Context(), path)
-		c.Env = []string{"BERTH_CLIENT=acme", "BERTH_IDENTITY=dev", "PORT=0", "BERTH_CONFIG=limits: {calls_per_minute: 100000000, burst: 100000000, concurrent: 100000}"}
+		c.Env = []string{"BERTH_CLIENT=acme", "BERTH_IDENTITY=dev", "PORT=0", "BERTH_CONFIG=limits: {calls_per_minute: 100000000, burst: 100000000, concurrent: 100000, streams: 100000}"}
 		return c
 	}},
 }

@@ -70,16 +70,16 @@ func New(o Options) (*Handler, error) {
 
 	h := &Handler{}
 	h.stopping, h.stop = context.WithCancel(context.Background())
-	server, err := newServer(o, h.stopping)
+	guarded, err := newServer(o, h.stopping)
 	if err != nil {
 		return nil, err
 	}
-	h.sse = newSSE(server)
+	h.sse = newSSE(guarded)
 	front := func(next http.Handler) http.Handler {
 		return guardOrigin(o.LoopbackHostOnly, identity.Require(o.Verifier, o.Logger, boundBody(unbuffered(next))))
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", front(keepAlive(withoutSession(serveStreamable(server, o.Logger)))))
+	mux.Handle("/mcp", front(keepAlive(withoutSession(serveStreamable(guarded.Server, o.Logger)))))
 	mux.Handle("/sse", front(keepAlive(h.sse)))
 	mux.HandleFunc("GET /health", health)
 	mux.HandleFunc("GET /ready", h.ready(o))
@@ -103,7 +103,7 @@ func (h *Handler) Drain(ctx context.Context) {
 	h.sse.drain(ctx)
 }
 
-func newServer(o Options, stopping context.Context) (*mcp.Server, error) {
+func newServer(o Options, stopping context.Context) (*guard.Guard, error) {
 	options := &mcp.ServerOptions{
 		Instructions: o.Instructions,
 		Logger:       cloudlog.AtLeast(o.Logger, slog.LevelWarn),
@@ -128,7 +128,7 @@ func newServer(o Options, stopping context.Context) (*mcp.Server, error) {
 	})
 	o.Register(g)
 	server.AddReceivingMiddleware(o.Telemetry.Middleware, honestCapabilities, endListening(stopping))
-	return server, g.Check()
+	return g, g.Check()
 }
 
 // serveStreamable serves every protocol revision since 2025-03-26. Stateless,

@@ -414,3 +414,35 @@ func (b *syncBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.buf.String()
 }
+
+func TestACallerHasSoManySessionsOfTheOlderTransport(t *testing.T) {
+	f := start(t, identity.ModeCloudRun)
+	open := func(email string) (*http.Response, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(t.Context())
+		t.Cleanup(cancel)
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url+"/sse", nil)
+		require.NoError(t, err)
+		r.Header.Set(serverless, bearer(email))
+		response, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = response.Body.Close() })
+		return response, cancel
+	}
+	var last context.CancelFunc
+	for range 16 {
+		var response *http.Response
+		response, last = open("ada@example.com")
+		require.Equal(t, http.StatusOK, response.StatusCode)
+	}
+	refused, _ := open("ada@example.com")
+	assert.Equal(t, http.StatusTooManyRequests, refused.StatusCode)
+	assert.Equal(t, "1", refused.Header.Get("Retry-After"))
+	others, _ := open("bob@example.com")
+	assert.Equal(t, http.StatusOK, others.StatusCode, "another caller's are his own")
+
+	last()
+	assert.Eventually(t, func() bool {
+		again, _ := open("ada@example.com")
+		return again.StatusCode == http.StatusOK
+	}, deadline, 10*time.Millisecond, "one that ended makes room")
+}

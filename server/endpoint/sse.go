@@ -5,9 +5,11 @@ import (
 	"crypto/rand"
 	"mime"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
+	"github.com/berth-mcp/berth/server/guard"
 	"github.com/berth-mcp/berth/server/identity"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -27,15 +29,15 @@ const linger = 100 * time.Millisecond
 // although they are carried out in the name of whoever opened the stream. And
 // closing a session there drops the answers of calls that are still running.
 type sse struct {
-	server *mcp.Server
+	guard *guard.Guard
 
 	mu       sync.Mutex
 	sessions map[string]*sseSession
 	draining bool
 }
 
-func newSSE(server *mcp.Server) *sse {
-	return &sse{server: server, sessions: make(map[string]*sseSession)}
+func newSSE(g *guard.Guard) *sse {
+	return &sse{guard: g, sessions: make(map[string]*sseSession)}
 }
 
 func (s *sse) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -57,6 +59,13 @@ func (s *sse) open(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the caller is not known", http.StatusUnauthorized)
 		return
 	}
+	leave, wait, why := s.guard.OpenStream(owner)
+	if why != "" {
+		w.Header().Set("Retry-After", strconv.Itoa(wait))
+		http.Error(w, why, http.StatusTooManyRequests)
+		return
+	}
+	defer leave()
 	id := rand.Text()
 	session := newSSESession(owner, &mcp.SSEServerTransport{
 		Endpoint:            r.URL.EscapedPath() + "?sessionid=" + id,
@@ -73,7 +82,7 @@ func (s *sse) open(w http.ResponseWriter, r *http.Request) {
 
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-cache")
-	connected, err := s.server.Connect(r.Context(), session, nil)
+	connected, err := s.guard.Server.Connect(r.Context(), session, nil)
 	if err != nil {
 		http.Error(w, "the stream could not be opened", http.StatusInternalServerError)
 		return

@@ -16,6 +16,8 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/berth-mcp/berth/server/identity"
 )
 
 // Error codes of refusals, in the range that JSON-RPC leaves to servers, where
@@ -76,6 +78,13 @@ func New(server *mcp.Server, o Options) *Guard {
 func AddTool[In, Out any](g *Guard, needs Role, tool *mcp.Tool, handler mcp.ToolHandlerFor[In, Out]) {
 	g.tools[tool.Name] = declaration{needs: needs, readOnly: tool.Annotations != nil && tool.Annotations.ReadOnlyHint}
 	mcp.AddTool(g.Server, tool, handler)
+}
+
+// OpenStream counts an event stream that a caller opens outside of any request of
+// the protocol, among those of [Limits.Streams]. leave is to be called when it ends.
+// If there may be no more, why says so, and wait when to try again, in seconds.
+func (g *Guard) OpenStream(caller identity.Caller) (leave func(), wait int, why string) {
+	return g.limits.enter(caller.Key(), true)
 }
 
 // Check gives an error for each tool that the configuration names and that has

@@ -28,7 +28,8 @@ type Limits struct {
 	CallsPerMinute int `yaml:"calls_per_minute"`
 	Burst          int `yaml:"burst"`
 	// Concurrent is how many requests of a caller may run at the same time; 8 by
-	// default. Streams is the same for subscriptions; 8 by default.
+	// default. Streams is the same for event streams, which are subscriptions and
+	// sessions of /sse; 16 by default.
 	Concurrent int `yaml:"concurrent"`
 	Streams    int `yaml:"streams"`
 	// ResultBytes is the largest result of a tool, a resource or a prompt, in bytes;
@@ -69,7 +70,7 @@ func (l Limits) withDefaults() Limits {
 	l.CallsPerMinute = cmp.Or(l.CallsPerMinute, 120)
 	l.Burst = cmp.Or(l.Burst, 40)
 	l.Concurrent = cmp.Or(l.Concurrent, 8)
-	l.Streams = cmp.Or(l.Streams, 8)
+	l.Streams = cmp.Or(l.Streams, 16)
 	l.ResultBytes = cmp.Or(l.ResultBytes, 1<<20)
 	l.ToolTimeout = cmp.Or(l.ToolTimeout, time.Minute)
 	return l
@@ -127,7 +128,7 @@ func (l *limiter) enter(key string, stream bool) (leave func(), wait int, why st
 	u := l.usage(key)
 	running, most, what := &u.calls, l.Concurrent, "calls"
 	if stream {
-		running, most, what = &u.streams, l.Streams, "subscriptions"
+		running, most, what = &u.streams, l.Streams, "streams"
 	}
 	if *running >= most {
 		return nil, 1, fmt.Sprintf("you have %d %s running, which is the most at the same time", most, what)
