@@ -41,14 +41,14 @@ type fixture struct {
 	log *syncBuffer
 }
 
-func start(t *testing.T, mode identity.Mode, extra ...func(*guard.Guard)) fixture {
+func start(t testing.TB, mode identity.Mode, extra ...func(*guard.Guard)) fixture {
 	t.Helper()
 	verifier, err := identity.New(identity.Options{Mode: mode, Getenv: func(string) string { return "acme" }})
 	require.NoError(t, err)
 	return startWith(t, verifier, mode == identity.ModeDev, extra...)
 }
 
-func startWith(t *testing.T, verifier identity.Verifier, loopbackHostOnly bool, extra ...func(*guard.Guard)) fixture {
+func startWith(t testing.TB, verifier identity.Verifier, loopbackHostOnly bool, extra ...func(*guard.Guard)) fixture {
 	t.Helper()
 	log := new(syncBuffer)
 	acme, err := portal.New(portal.Options{Client: "acme", Revision: "acme-00001-abc", Logger: cloudlog.New(log, slog.LevelInfo, "p1")})
@@ -445,4 +445,43 @@ func TestACallerHasSoManySessionsOfTheOlderTransport(t *testing.T) {
 		again, _ := open("ada@example.com")
 		return again.StatusCode == http.StatusOK
 	}, deadline, 10*time.Millisecond, "one that ended makes room")
+}
+
+func FuzzRequestBodies(f *testing.F) {
+	for _, body := range []string{
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_goals","arguments":{"status":"active"}}}`,
+		`{"jsonrpc":"2.0","id":"a","method":"resources/read","params":{"uri":"portal://goals/G1"}}`,
+		`{"jsonrpc":"2.0","id":1.5,"method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"portal://goals/{id}"},"argument":{"name":"id","value":"G"}}}`,
+		`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`,
+		`[{"jsonrpc":"2.0","id":1,"method":"ping"}]`,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}`,
+	} {
+		f.Add("2025-11-25", body)
+		f.Add("2026-07-28", body)
+	}
+	server := start(f, identity.ModeDev)
+	f.Fuzz(func(t *testing.T, revision, body string) {
+		ctx, cancel := context.WithTimeout(t.Context(), deadline)
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, server.url+"/mcp", strings.NewReader(body))
+		require.NoError(t, err)
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Accept", "application/json, text/event-stream")
+		if revision = strings.Map(printable, revision); revision != "" {
+			r.Header.Set("Mcp-Protocol-Version", revision)
+		}
+		response, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		defer response.Body.Close()
+		assert.Less(t, response.StatusCode, 500, "whatever is sent is not the server's fault")
+		assert.NotContains(t, server.log.String(), "a handler panicked")
+	})
+}
+
+// printable keeps what a header may hold.
+func printable(r rune) rune {
+	if r < ' ' || r > '~' {
+		return -1
+	}
+	return r
 }
