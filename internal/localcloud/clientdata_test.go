@@ -86,6 +86,23 @@ func TestNeitherClientsServerReadsTheOthersData(t *testing.T) {
 				assert.NotContains(t, body, base64.StdEncoding.EncodeToString([]byte("the key of "+other)))
 			}
 		})
+		t.Run("the records of calls, by the account of "+client, func(t *testing.T) {
+			// They are in the project's log, beside those of every client: whoever may read
+			// there reads all of them.
+			token, err := cloud.Directory().AccessToken(accounts[client])
+			require.NoError(t, err)
+			api := strings.TrimSuffix(cloud.ProviderConfig()["gcp:iamCustomEndpoint"], "/")
+			const permissions = `{"permissions":["logging.logEntries.list","logging.views.access","logging.buckets.get"]}`
+			test := api + "/v1/projects/" + enginetest.Project + ":testIamPermissions"
+			code, body := sent(t, token, http.MethodPost, test, permissions)
+			assert.Equal(t, http.StatusOK, code, body)
+			assert.NotContains(t, body, "logging.")
+			code, body = sent(t, cloud.ProviderConfig()["gcp:accessToken"], http.MethodPost, test, permissions)
+			assert.Equal(t, http.StatusOK, code, body)
+			assert.Contains(t, body, "logging.logEntries.list", "an operator may")
+			code, body = sent(t, token, http.MethodGet, api+"/v2/projects/"+enginetest.Project+"/locations/global/buckets/_Default", "")
+			assert.Equal(t, http.StatusForbidden, code, body)
+		})
 	}
 }
 

@@ -34,6 +34,8 @@ var knownPermissions = func() []string {
 		uploadArtifacts,
 		actAs,
 		"run.routes.invoke",
+		"logging.logEntries.list", // no log is kept here, but who may read one is known
+		"logging.views.access",
 		"cloudkms.cryptoKeyVersions.useToDecrypt",
 		useKey,
 		"serviceusage.services.use",
