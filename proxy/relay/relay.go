@@ -71,7 +71,7 @@ type Relay struct {
 	port           int
 	prefix         string // of every local path: a slash and the secret, or ""
 
-	standing  sync.WaitGroup  // streams that are out of the server
+	standing  standing        // streams that are out of the server
 	streaming context.Context // done when standing streams must end
 	stop      context.CancelFunc
 }
@@ -161,7 +161,7 @@ func (s *Relay) Serve(ctx context.Context) error {
 		s.log.Warn("stopped with calls still under way", "waited", callGrace)
 		_ = s.server.Close() // cuts what Shutdown did not wait for
 	}
-	s.standing.Wait()
+	s.standing.wait()
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -23,8 +24,36 @@ func (s *Relay) passOnAlone(w http.ResponseWriter, a *answer) error {
 	a.span.detach()
 	err = writeHead(conn, a)
 	a.header = nil // not to be kept for an hour
-	s.standing.Go(func() { s.stand(conn, a, err) })
+	if !s.standing.begin(func() { s.stand(conn, a, err) }) {
+		a.close()
+		return conn.Close() // the proxy has stopped in the meantime
+	}
 	return nil
+}
+
+// standing are the streams that are out of the HTTP server, which does not wait for them.
+type standing struct {
+	mu      sync.Mutex
+	running sync.WaitGroup
+	over    bool
+}
+
+// begin runs f beside the others, unless they have been waited for.
+func (s *standing) begin(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.running.Go(f)
+	}
+	return !s.over
+}
+
+// wait returns when all have ended. No more begin.
+func (s *standing) wait() {
+	s.mu.Lock()
+	s.over = true
+	s.mu.Unlock()
+	s.running.Wait()
 }
 
 func writeHead(conn net.Conn, a *answer) error {
@@ -45,7 +74,7 @@ func (s *Relay) stand(conn net.Conn, a *answer, err error) {
 	defer conn.Close()
 	// To close the connection ends a write that the client does not read.
 	defer context.AfterFunc(a.span.ctx, func() { _ = conn.Close() })()
-	s.standing.Go(func() { awaitEnd(conn, a.span.cancel) })
+	s.standing.begin(func() { awaitEnd(conn, a.span.cancel) }) // if not, the proxy stops anyway
 
 	start := time.Now()
 	if err == nil {
