@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 
@@ -47,6 +48,7 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 	r := &reloader{common: c, args: args, tokens: tokens, log: log, file: file, state: c.read}
 	r.found(err)
 	var older *bridge.SSE // sends through the proxy, and so is made after it
+	debug.SetGCPercent(gcPercent)
 	proxy, err := relay.New(relay.Options{
 		Port: c.port, Secret: secret, Targets: targets, Tokens: tokens, RootCAs: c.roots, Logger: log,
 		SSE: func(w http.ResponseWriter, r *http.Request, t relay.Target, prefix string) bool {

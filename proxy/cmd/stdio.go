@@ -20,9 +20,6 @@ may start it at once.
 Messages of MCP, one a line, are all that goes to standard output; the log goes to
 standard error. When standard input ends, calls under way are answered first.`
 
-// gcPercent lets the heap grow by half in place of Go's whole.
-const gcPercent = 50
-
 func newStdio(c *common) *cobra.Command {
 	return &cobra.Command{
 		Use:               "stdio CLIENT=URL | CLIENT",
@@ -48,9 +45,7 @@ func (c *common) stdio(command *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	// Editors start one for each of their windows and each client, and most of the time it
-	// has nothing to do: memory is worth more to it than time.
-	debug.SetGCPercent(gcPercent)
+	debug.SetGCPercent(gcPercent) // editors start one for each of their windows and each client
 	// An editor that has gone is an error of writing, and no reason to be killed before
 	// the server has been told.
 	signal.Ignore(syscall.SIGPIPE)

@@ -57,11 +57,12 @@ func Parse(raw string) (Token, error) {
 	if claims.Issuer == "" || claims.Expires <= 0 {
 		return Token{}, errors.New("the id token lacks the claim iss or exp")
 	}
+	bearer := "Bearer " + raw // once: every request that is under way holds it
 	return Token{
 		Issuer:  claims.Issuer,
 		Email:   claims.Email,
 		Expires: time.Unix(int64(claims.Expires), 0),
-		bearer:  &raw,
+		bearer:  &bearer,
 	}, nil
 }
 
@@ -70,7 +71,7 @@ func (t Token) Bearer() string {
 	if t.bearer == nil {
 		return ""
 	}
-	return "Bearer " + *t.bearer
+	return *t.bearer
 }
 
 // Account is the token's e-mail address, or words that stand for it in a sentence.
