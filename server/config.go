@@ -12,7 +12,6 @@ import (
 
 	"github.com/berth-mcp/berth/server/guard"
 	"github.com/berth-mcp/berth/server/identity"
-	"github.com/berth-mcp/berth/server/portal"
 	"github.com/berth-mcp/berth/server/store"
 )
 
@@ -60,7 +59,7 @@ func loadConfig(getenv func(string) string) (config, error) {
 	cfg.client = getenv("BERTH_CLIENT")
 	if cfg.client == "" {
 		problems.add("BERTH_CLIENT", "it is not set: name the client whose portal this is")
-	} else if err := portal.CheckClient(cfg.client); err != nil {
+	} else if err := store.CheckClient(cfg.client); err != nil {
 		problems.add("BERTH_CLIENT", err.Error())
 	} else if data := getenv("BERTH_DATA"); data != "" {
 		opened, err := store.Open(data, cfg.client, getenv("BERTH_STORAGE_ENDPOINT"))

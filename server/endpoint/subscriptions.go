@@ -5,6 +5,8 @@ import (
 	"net/http"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/berth-mcp/berth/server/guard"
 )
 
 type sessionlessKey struct{}
@@ -38,7 +40,7 @@ func honestCapabilities(next mcp.MethodHandler) mcp.MethodHandler {
 func endListening(stopping context.Context) mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-			if method != "subscriptions/listen" {
+			if method != guard.MethodListen {
 				return next(ctx, method, req)
 			}
 			ctx, cancel := context.WithCancel(ctx)

@@ -111,9 +111,9 @@ func (g *Guard) Check() error {
 
 // The methods that the guard tells apart.
 const (
-	methodCallTool  = "tools/call"
-	methodListTools = "tools/list"
-	methodListen    = "subscriptions/listen"
+	methodCallTool = "tools/call"
+	// MethodListen is a request that lasts as long as its subscription.
+	MethodListen = "subscriptions/listen"
 )
 
 // handshake are the methods that say nothing of the client's data: with them a

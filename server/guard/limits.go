@@ -104,7 +104,7 @@ func (l *limiter) admit(next mcp.MethodHandler) mcp.MethodHandler {
 			return next(ctx, method, req)
 		}
 		caller, _ := identity.FromContext(ctx)
-		leave, wait, why := l.enter(caller.Key(), method == methodListen)
+		leave, wait, why := l.enter(caller.Key(), method == MethodListen)
 		if why != "" {
 			return refuse(ctx, method, CodeBusy, wait, fmt.Sprintf("%s: try again in %d s", why, wait))
 		}

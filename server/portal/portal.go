@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -54,21 +53,9 @@ type Portal struct {
 	notReady  error
 }
 
-// Client names have the shape of a Cloud Run service's name, whose limit is 49
-// characters.
-var clientName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,47}[a-z0-9])?$`)
-
-// CheckClient says what is wrong with a client's name.
-func CheckClient(name string) error {
-	if !clientName.MatchString(name) {
-		return fmt.Errorf("%q is no client's name: use lower-case letters, digits and hyphens, starting with a letter and not ending with a hyphen, at most 49 characters", name)
-	}
-	return nil
-}
-
 // New gives the portal of a client. It does not read any data yet.
 func New(o Options) (*Portal, error) {
-	if err := CheckClient(o.Client); err != nil {
+	if err := store.CheckClient(o.Client); err != nil {
 		return nil, err
 	}
 	if o.Logger == nil {

@@ -60,7 +60,6 @@ type Store interface {
 var (
 	documentName = regexp.MustCompile(`^([a-z]{1,32}/)?[A-Za-z0-9][A-Za-z0-9_-]{0,63}\.yaml$`)
 	bucketName   = regexp.MustCompile(`^[a-z0-9][-_.a-z0-9]{1,220}[a-z0-9]$`)
-	clientName   = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,47}[a-z0-9])?$`)
 )
 
 // Open opens the documents of a client at a location: a directory, or a Cloud
@@ -69,8 +68,8 @@ var (
 // Cloud Storage is, if not at Google, as its clients take it:
 // "http://127.0.0.1:4443/storage/v1/".
 func Open(location, client, endpoint string) (Store, error) {
-	if !clientName.MatchString(client) {
-		return nil, fmt.Errorf("%q is no client's name", client)
+	if err := CheckClient(client); err != nil {
+		return nil, err
 	}
 	bucket, isBucket := strings.CutPrefix(location, "gs://")
 	switch {
@@ -86,6 +85,18 @@ func Open(location, client, endpoint string) (Store, error) {
 		return nil, err
 	}
 	return newDir(dir, client)
+}
+
+// Client names have the shape of a Cloud Run service's name, whose limit is 49
+// characters.
+var clientName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,47}[a-z0-9])?$`)
+
+// CheckClient says what is wrong with a client's name.
+func CheckClient(name string) error {
+	if !clientName.MatchString(name) {
+		return fmt.Errorf("%q is no client's name: use lower-case letters, digits and hyphens, starting with a letter and not ending with a hyphen, at most 49 characters", name)
+	}
+	return nil
 }
 
 func checkName(name string) error {

@@ -167,7 +167,7 @@ func (t *Telemetry) Middleware(next mcp.MethodHandler) mcp.MethodHandler {
 		name, attributes := describe(method, req)
 		ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attributes...))
 		defer span.End()
-		if method == "subscriptions/listen" {
+		if method == guard.MethodListen {
 			t.streams.Add(ctx, 1)
 			defer t.streams.Add(ctx, -1)
 		}
