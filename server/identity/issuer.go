@@ -9,115 +9,132 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 )
 
 const (
-	// issuerTimeout bounds one question to an issuer.
+	// issuerTimeout bounds the time in which an issuer tells its keys.
 	issuerTimeout = 10 * time.Second
 
 	// maxIssuerAnswer bounds, in bytes, a discovery document or a key set. Google's
 	// have about 2,000 each.
 	maxIssuerAnswer = 1 << 20
 
-	// An issuer is asked for its keys again when a token names a key that is not
+	// An issuer is asked for its keys again when a token names one that is not
 	// known, as after a rotation. Whoever may call can make up such names: these
-	// keep that from reaching the issuer each time.
+	// keep that from reaching the issuer each time. An issuer that has failed is
+	// left alone for askEvery, too.
 	askEvery = 5 * time.Second
 	askBurst = 4
+
+	// keysFor is how old keys get before they are asked for again, so that those
+	// that an issuer has withdrawn are believed no longer. While the issuer does
+	// not answer, the old ones serve on.
+	keysFor = time.Hour
 )
 
 // issuer verifies the tokens of one OpenID provider.
 type issuer struct {
 	config Issuer
 	client *http.Client
-	source *issuerTransport
+	now    func() time.Time
 
-	mu       sync.Mutex
-	provider *oidc.Provider // nil until discovered
+	keys   atomic.Pointer[keySet] // nil until the issuer has told them
+	asking singleflight.Group
+	limit  *rate.Limiter
+	failed atomic.Pointer[failure] // nil if the last question was answered
 }
 
-func newIssuer(config Issuer) *issuer {
+// failure is why an issuer did not tell its keys.
+type failure struct {
+	at  time.Time
+	err error
+}
+
+func newIssuer(config Issuer, now func() time.Time) *issuer {
 	config.EmailClaim = cmp.Or(config.EmailClaim, "email")
 	config.GroupsClaim = cmp.Or(config.GroupsClaim, "groups")
 	config.Domains = slices.Clone(config.Domains)
 	for n, domain := range config.Domains {
 		config.Domains[n] = strings.ToLower(domain)
 	}
-	source := &issuerTransport{limit: rate.NewLimiter(rate.Every(askEvery), askBurst)}
 	return &issuer{
 		config: config,
-		source: source,
+		now:    now,
+		limit:  rate.NewLimiter(rate.Every(askEvery), askBurst),
 		client: &http.Client{
-			Transport: source,
-			Timeout:   issuerTimeout,
+			Transport: issuerTransport{},
 			// Keys come from where the issuer says, and not from where that points.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
 }
 
-// verify checks a token's signature, issuer and expiry.
-func (i *issuer) verify(ctx context.Context, raw string, now time.Time) (*oidc.IDToken, error) {
-	provider, err := i.discover(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+// verify checks a token's signature, issuer and expiry. keyID is the key that the
+// token says it is signed with. An issuer that does not answer holds up those
+// callers whose tokens its known keys do not decide about, and nobody else.
+func (i *issuer) verify(ctx context.Context, raw, keyID string) (*oidc.IDToken, error) {
+	keys := i.keys.Load()
+	if keys != nil {
+		if i.now().Sub(keys.at) > keysFor {
+			i.ask(ctx, keys) // for those who come later
+		}
+		if token, err := keys.verify(ctx, raw, i.now()); err == nil || keys.ids[keyID] {
+			return token, err
+		}
 	}
-	token, err := provider.Verifier(&oidc.Config{
-		SkipClientIDCheck: true, // the caller of verify compares with all audiences
-		Now:               func() time.Time { return now.Add(-clockSkew) },
-	}).Verify(ctx, raw)
-	var expired *oidc.TokenExpiredError
-	switch {
-	case err == nil:
-		return token, nil
-	case errors.As(err, &expired):
-		return nil, fmt.Errorf("the token expired %.0f s ago", now.Sub(expired.Expiry).Seconds())
-	case i.source.failing.Load():
-		return nil, fmt.Errorf("%w: the keys of %s cannot be had", ErrUnavailable, i.config.URL)
+	select {
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+	case answer := <-i.ask(ctx, keys):
+		if answer.Err != nil {
+			return nil, fmt.Errorf("%w: the keys of %s cannot be had: %w", ErrUnavailable, i.config.URL, answer.Err)
+		}
+		return answer.Val.(*keySet).verify(ctx, raw, i.now())
 	}
-	return nil, errors.New("the token is not one that its issuer has signed") // the library's words may repeat parts of it
 }
 
-// discover reads the issuer's discovery document, once.
-func (i *issuer) discover(ctx context.Context) (*oidc.Provider, error) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.provider != nil {
-		return i.provider, nil
-	}
+// ask asks the issuer for other keys than those that are known, once for all who
+// want to know at the same time.
+func (i *issuer) ask(ctx context.Context, known *keySet) <-chan singleflight.Result {
 	// The caller may go; what is learned is for all.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), issuerTimeout)
-	defer cancel()
-	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, i.client), i.config.URL)
-	if err != nil {
-		return nil, fmt.Errorf("the discovery document of %s: %w", i.config.URL, err)
-	}
-	i.provider = provider
-	return provider, nil
+	ctx = context.WithoutCancel(ctx)
+	return i.asking.DoChan("", func() (any, error) {
+		if keys := i.keys.Load(); keys != known {
+			return keys, nil // they came since the caller looked
+		}
+		now := i.now()
+		if f := i.failed.Load(); f != nil && now.Sub(f.at) < askEvery {
+			return nil, f.err
+		}
+		if !i.limit.AllowN(now, 1) {
+			return nil, errors.New("it was asked too often just now")
+		}
+		keys, err := i.learn(ctx)
+		if err != nil {
+			i.failed.Store(&failure{at: i.now(), err: err})
+			return nil, err
+		}
+		keys.at = now
+		i.failed.Store(nil)
+		i.keys.Store(keys)
+		return keys, nil
+	})
 }
 
-// issuerTransport bounds what is asked of an issuer and what it may answer.
-type issuerTransport struct {
-	limit   *rate.Limiter
-	failing atomic.Bool // the last question had no useful answer
-}
+// issuerTransport bounds what an issuer may answer, and where its keys may be.
+type issuerTransport struct{}
 
-func (t *issuerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+func (issuerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme != "https" && !IsLoopback(r.URL.Hostname()) {
-		t.failing.Store(true)
 		return nil, errors.New("the issuer's keys are not at an https URL")
 	}
-	if !t.limit.Allow() {
-		return nil, errors.New("the issuer was asked too often just now")
-	}
 	response, err := http.DefaultTransport.RoundTrip(r)
-	t.failing.Store(err != nil || response.StatusCode != http.StatusOK)
 	if err != nil {
 		return nil, err
 	}

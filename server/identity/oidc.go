@@ -51,13 +51,14 @@ func newOIDC(o Options) (Verifier, error) {
 		now:        time.Now,
 	}
 	for _, config := range o.OIDC.Issuers {
-		v.issuers[config.URL] = newIssuer(config)
+		v.issuers[config.URL] = newIssuer(config, func() time.Time { return v.now() })
 	}
 	return v, nil
 }
 
 // Verify implements [Verifier]. It asks an issuer for its keys when it first
-// meets one of its tokens, and when it meets one that is signed with a new key.
+// meets one of its tokens, when it meets one that is signed with a new key, and
+// each hour.
 func (v *OIDC) Verify(r *http.Request) (Caller, error) {
 	var via string
 	if v.onPlatform {
@@ -81,7 +82,7 @@ func (v *OIDC) Verify(r *http.Request) (Caller, error) {
 
 // user verifies a user's token.
 func (v *OIDC) user(ctx context.Context, raw string) (Caller, error) {
-	name, err := claimedIssuer(raw)
+	name, keyID, err := claimedIssuer(raw)
 	if err != nil {
 		return Caller{}, err
 	}
@@ -89,30 +90,36 @@ func (v *OIDC) user(ctx context.Context, raw string) (Caller, error) {
 	if !ok {
 		return Caller{}, errors.New("the token is of an issuer that is not configured")
 	}
-	token, err := issuer.verify(ctx, raw, v.now())
+	token, err := issuer.verify(ctx, raw, keyID)
 	if err != nil {
 		return Caller{}, err
 	}
 	return issuer.caller(token, v.now())
 }
 
-// claimedIssuer reads who a token says it is from, which decides whose keys are
-// to prove it.
-func claimedIssuer(raw string) (string, error) {
+// claimedIssuer reads who a token says it is from and which of their keys it is
+// signed with, which decides what is to prove it.
+func claimedIssuer(raw string) (name, keyID string, err error) {
 	if len(raw) > maxToken {
-		return "", fmt.Errorf("the token has more than %d bytes", maxToken)
+		return "", "", fmt.Errorf("the token has more than %d bytes", maxToken)
 	}
 	parts := strings.Split(raw, ".")
 	if len(parts) != 3 {
-		return "", errors.New("the token is not a JWT")
+		return "", "", errors.New("the token is not a JWT")
+	}
+	var header struct {
+		KeyID string `json:"kid"`
+	}
+	if err := decodePart(parts[0], &header); err != nil {
+		return "", "", errors.New("the token is not a JWT: its header is malformed")
 	}
 	var payload struct {
 		Issuer string `json:"iss"`
 	}
 	if err := decodePart(parts[1], &payload); err != nil {
-		return "", errors.New("the token is not a JWT: its claims are malformed")
+		return "", "", errors.New("the token is not a JWT: its claims are malformed")
 	}
-	return payload.Issuer, nil
+	return payload.Issuer, header.KeyID, nil
 }
 
 // caller takes the caller out of a token whose signature, issuer and expiry hold.

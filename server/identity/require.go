@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
 )
 
 // refusal says no more than the sender knows already: what exactly was wrong
@@ -37,7 +38,7 @@ func Require(v Verifier, logger *slog.Logger, next http.Handler) http.Handler {
 			"outcome", "refused", "reason", err.Error(), "method", r.Method, "path", r.URL.Path)
 		w.Header().Set("Content-Type", "application/json")
 		if errors.Is(err, ErrUnavailable) {
-			w.Header().Set("Retry-After", "5")
+			w.Header().Set("Retry-After", strconv.Itoa(int(askEvery.Seconds())))
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = w.Write([]byte(unavailable))
 			return

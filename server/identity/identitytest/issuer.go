@@ -23,6 +23,7 @@ type Issuer struct {
 
 	mu   sync.Mutex
 	keys []jose.JSONWebKey // the newest last
+	made int               // keys, ever
 	down bool
 	asks int
 }
@@ -45,7 +46,13 @@ func NewIssuer(t *testing.T) *Issuer {
 			"id_token_signing_alg_values_supported": []string{"RS256"},
 		})
 	})
-	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) { answer(w, i.PublicKeys()) })
+	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
+		keys := []any{map[string]string{"kty": "AKP", "kid": "of a kind to come", "alg": "ML-DSA-44", "pub": "AA"}}
+		for _, key := range i.PublicKeys().Keys {
+			keys = append(keys, key)
+		}
+		answer(w, map[string]any{"keys": keys})
+	})
 	return i
 }
 
@@ -85,7 +92,17 @@ func (i *Issuer) Rotate(t *testing.T) {
 	require.NoError(t, err)
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.keys = append(i.keys, jose.JSONWebKey{Key: key, KeyID: strconv.Itoa(len(i.keys)), Algorithm: "RS256", Use: "sig"})
+	i.made++
+	i.keys = append(i.keys, jose.JSONWebKey{Key: key, KeyID: strconv.Itoa(i.made), Algorithm: "RS256", Use: "sig"})
+}
+
+// Withdraw puts a new key in the place of all that there were.
+func (i *Issuer) Withdraw(t *testing.T) {
+	t.Helper()
+	i.Rotate(t)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.keys = i.keys[len(i.keys)-1:]
 }
 
 // PublicKeys is the issuer's key set.
