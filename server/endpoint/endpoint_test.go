@@ -437,6 +437,7 @@ func TestACallerHasSoManySessionsOfTheOlderTransport(t *testing.T) {
 	refused, _ := open("ada@example.com")
 	assert.Equal(t, http.StatusTooManyRequests, refused.StatusCode)
 	assert.Equal(t, "1", refused.Header.Get("Retry-After"))
+	assert.Regexp(t, `"message":"stream","caller":"ada@example.com".*"outcome":"refused".*"reason":"you have 16 streams running`, f.log.String())
 	others, _ := open("bob@example.com")
 	assert.Equal(t, http.StatusOK, others.StatusCode, "another caller's are his own")
 

@@ -59,7 +59,7 @@ func (s *sse) open(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the caller is not known", http.StatusUnauthorized)
 		return
 	}
-	leave, wait, why := s.guard.OpenStream(owner)
+	leave, wait, why := s.guard.OpenStream(r.Context())
 	if why != "" {
 		w.Header().Set("Retry-After", strconv.Itoa(wait))
 		http.Error(w, why, http.StatusTooManyRequests)

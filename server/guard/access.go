@@ -82,7 +82,7 @@ func (a Access) role(caller identity.Caller) Role {
 // in its context.
 func (g *Guard) authorize(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		if slices.Contains(handshake, method) {
+		if methods[method].open {
 			return next(ctx, method, req)
 		}
 		caller, ok := identity.FromContext(ctx)

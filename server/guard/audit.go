@@ -1,8 +1,8 @@
 package guard
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"time"
@@ -21,10 +21,11 @@ const (
 	OutcomeTimeout   = "timeout"    // it took longer than it may
 )
 
-// Record is what is kept of a call.
+// Record is what is kept of a request.
 type Record struct {
-	// Kind is "tool call", "resource read" or "prompt get"; Name is the tool's
-	// or the prompt's name, or the resource's URI.
+	// Kind is "tool call", "resource read", "prompt get" or "subscription", or
+	// "request" for all else, and "stream" for one of [Guard.OpenStream]. Name is
+	// the tool's or the prompt's name, or the resource's URI.
 	Kind, Name string
 	// Method is the protocol's, and Tool the name of a tool that there is, or empty:
 	// unlike Name, there are only so many of both.
@@ -37,6 +38,8 @@ type Record struct {
 	Outcome     string
 	Reason      string // why it was refused
 	Duration    time.Duration
+
+	field string // what Name is called in the log
 }
 
 type recordKey struct{}
@@ -47,27 +50,27 @@ func recordFrom(ctx context.Context) *Record {
 	return record
 }
 
-// audit writes one record for each call, after it, and through the logger the
-// trace that it is part of. It stands outside of everything that may refuse,
-// fail or panic.
+// audit writes one record for each call, and for each other request that is refused,
+// after it, and through the logger the trace that it is part of. It stands outside
+// of everything that may refuse, fail or panic.
 func audit(o Options) mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
-		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-			record := newRecord(method, req)
-			if record == nil {
-				return next(ctx, method, req)
+		return func(ctx context.Context, name string, req mcp.Request) (mcp.Result, error) {
+			known := methods[name]
+			record := newRecord(ctx, cmp.Or(known.kind, "request"))
+			record.Method = name
+			if known.about != nil {
+				known.about(record, req.GetParams())
 			}
-			record.Method = method
-			caller, _ := identity.FromContext(ctx)
-			record.Caller, record.Via = caller.Email, caller.Via
-
 			start := time.Now()
-			result, err := next(context.WithValue(ctx, recordKey{}, record), method, req)
+			result, err := next(context.WithValue(ctx, recordKey{}, record), name, req)
 			record.Duration = time.Since(start)
 			if record.Outcome == "" {
 				record.Outcome = outcome(ctx, result, err)
 			}
-			record.log(ctx, o)
+			if known.kind != "" || record.Outcome == OutcomeRefused {
+				record.log(ctx, o)
+			}
 			if o.Observe != nil {
 				o.Observe(ctx, *record)
 			}
@@ -76,45 +79,23 @@ func audit(o Options) mcp.Middleware {
 	}
 }
 
-// newRecord begins the record of a call; nil for a request that is none.
-func newRecord(method string, req mcp.Request) *Record {
-	switch method {
-	case methodCallTool:
-		record := &Record{Kind: "tool call", Name: cleaned(toolName(req))}
-		if params, ok := req.GetParams().(*mcp.CallToolParamsRaw); ok && params != nil {
-			record.Arguments = Redact(params.Arguments)
-		}
-		return record
-	case "resources/read":
-		record := &Record{Kind: "resource read"}
-		if params, ok := req.GetParams().(*mcp.ReadResourceParams); ok && params != nil {
-			record.Name = cleaned(params.URI)
-		}
-		return record
-	case "prompts/get":
-		record := &Record{Kind: "prompt get"}
-		if params, ok := req.GetParams().(*mcp.GetPromptParams); ok && params != nil {
-			record.Name = cleaned(params.Name)
-			if raw, err := json.Marshal(params.Arguments); err == nil {
-				record.Arguments = Redact(raw)
-			}
-		}
-		return record
-	}
-	return nil
+// newRecord begins a record of what the caller in the context asks for.
+func newRecord(ctx context.Context, kind string) *Record {
+	caller, _ := identity.FromContext(ctx)
+	return &Record{Kind: kind, Caller: caller.Email, Via: caller.Via}
 }
-
-// fieldOf is what a kind's name is called in its record.
-var fieldOf = map[string]string{"tool call": "tool", "resource read": "resource", "prompt get": "prompt"}
 
 func (r *Record) log(ctx context.Context, o Options) {
 	attrs := []slog.Attr{
 		slog.String("caller", r.Caller),
 		slog.String("client", o.Client),
-		slog.String(fieldOf[r.Kind], r.Name),
+		slog.String("method", r.Method),
 		slog.String("role", r.Role.String()),
 		slog.String("outcome", r.Outcome),
 		slog.Float64("duration_ms", float64(r.Duration.Microseconds())/1000),
+	}
+	if r.field != "" {
+		attrs = append(attrs, slog.String(r.field, r.Name))
 	}
 	if r.Via != "" {
 		attrs = append(attrs, slog.String("via", r.Via))

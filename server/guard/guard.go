@@ -47,9 +47,10 @@ type Guard struct {
 	// Server is what is guarded; resources and prompts are added to it directly.
 	Server *mcp.Server
 
-	access Access
-	limits *limiter
-	tools  map[string]declaration
+	options Options
+	access  Access
+	limits  *limiter
+	tools   map[string]declaration
 }
 
 // declaration is what a tool says of itself.
@@ -60,7 +61,7 @@ type declaration struct {
 
 // New puts a guard in front of a server.
 func New(server *mcp.Server, o Options) *Guard {
-	g := &Guard{Server: server, access: o.Access, limits: newLimiter(o.Limits), tools: make(map[string]declaration)}
+	g := &Guard{Server: server, options: o, access: o.Access, limits: newLimiter(o.Limits), tools: make(map[string]declaration)}
 	// From the outside in: the record is of everything, refusals too, and a tool
 	// has no way around it.
 	server.AddReceivingMiddleware(
@@ -80,11 +81,22 @@ func AddTool[In, Out any](g *Guard, needs Role, tool *mcp.Tool, handler mcp.Tool
 	mcp.AddTool(g.Server, tool, handler)
 }
 
-// OpenStream counts an event stream that a caller opens outside of any request of
-// the protocol, among those of [Limits.Streams]. leave is to be called when it ends.
-// If there may be no more, why says so, and wait when to try again, in seconds.
-func (g *Guard) OpenStream(caller identity.Caller) (leave func(), wait int, why string) {
-	return g.limits.enter(caller.Key(), true)
+// OpenStream counts an event stream that the caller in the context opens outside of
+// any request of the protocol, among those of [Limits.Streams]. leave is to be called
+// when it ends. If there may be no more, why says so, and wait when to try again, in
+// seconds; that leaves a record.
+func (g *Guard) OpenStream(ctx context.Context) (leave func(), wait int, why string) {
+	caller, _ := identity.FromContext(ctx)
+	leave, wait, why = g.limits.enter(caller.Key(), stream)
+	if why != "" {
+		record := newRecord(ctx, "stream")
+		record.Role, record.Outcome, record.Reason = g.access.role(caller), OutcomeRefused, why
+		record.log(ctx, g.options)
+		if g.options.Observe != nil {
+			g.options.Observe(ctx, *record)
+		}
+	}
+	return leave, wait, why
 }
 
 // Check gives an error for each tool that the configuration names and that has
@@ -107,20 +119,6 @@ func (g *Guard) Check() error {
 		check("limits.tool_timeouts", name)
 	}
 	return errors.Join(problems...)
-}
-
-// The methods that the guard tells apart.
-const (
-	methodCallTool = "tools/call"
-	// MethodListen is a request that lasts as long as its subscription.
-	MethodListen = "subscriptions/listen"
-)
-
-// handshake are the methods that say nothing of the client's data: with them a
-// connection comes about and is kept.
-var handshake = []string{
-	"initialize", "notifications/initialized", "notifications/cancelled", "notifications/progress",
-	"notifications/roots/list_changed", "ping", "server/discover",
 }
 
 // refuse answers a request that was not carried out, and says so in its record.

@@ -44,7 +44,11 @@ func (b *syncBuffer) String() string {
 func newGuarded(o guard.Options) guarded {
 	g := guarded{log: new(syncBuffer)}
 	o.Client, o.Logger = "acme", cloudlog.New(g.log, slog.LevelInfo, "")
-	g.server = mcp.NewServer(&mcp.Implementation{Name: "test", Version: "1"}, nil)
+	g.server = mcp.NewServer(&mcp.Implementation{Name: "test", Version: "1"}, &mcp.ServerOptions{
+		CompletionHandler: func(context.Context, *mcp.CompleteRequest) (*mcp.CompleteResult, error) {
+			return &mcp.CompleteResult{Completion: mcp.CompletionResultDetails{Values: []string{}}}, nil
+		},
+	})
 	g.guard = guard.New(g.server, o)
 	return g
 }
@@ -68,18 +72,24 @@ func answering(text string) func(context.Context) (string, error) {
 // as connects a client whose every request is the caller's.
 func (g guarded) as(t *testing.T, caller identity.Caller) *mcp.ClientSession {
 	t.Helper()
+	session, err := g.connect(t, caller)
+	require.NoError(t, err)
+	return session
+}
+
+func (g guarded) connect(t *testing.T, caller identity.Caller) (*mcp.ClientSession, error) {
+	t.Helper()
 	inside, outside := mcp.NewInMemoryTransports()
 	// In-memory connections have no requests to take a caller from; as on HTTP, the
 	// server's context carries it.
 	connected, err := g.server.Connect(identity.NewContext(t.Context(), caller), inside, nil)
 	require.NoError(t, err)
+	t.Cleanup(func() { _ = connected.Close() })
 	session, err := mcp.NewClient(&mcp.Implementation{Name: "editor", Version: "1"}, nil).Connect(t.Context(), outside, nil)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		_ = session.Close()
-		_ = connected.Close()
-	})
-	return session
+	if err == nil {
+		t.Cleanup(func() { _ = session.Close() })
+	}
+	return session, err
 }
 
 func person(email string, groups ...string) identity.Caller {

@@ -2,7 +2,9 @@ package guard_test
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,15 +28,82 @@ func TestTheRateIsTheCallersWhicheverSessionTheyUse(t *testing.T) {
 	assert.Regexp(t, `^too many calls: 1 a minute are yours: try again in \d+ s$`, text(refused))
 	assert.Greater(t, refused.Meta["berth/retryAfterSeconds"], 0.0)
 
-	_, err := session.ListTools(t.Context(), nil)
+	_, err := session.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: "portal://goals"})
 	var busy *jsonrpc.Error
 	require.ErrorAs(t, err, &busy)
 	assert.EqualValues(t, guard.CodeBusy, busy.Code)
 	assert.Contains(t, string(busy.Data), "retryAfterSeconds")
-	require.NoError(t, session.Ping(t.Context(), nil), "what keeps a connection is free")
+	_, err = session.ListTools(t.Context(), nil)
+	require.NoError(t, err, "what an editor asks by itself has limits of its own")
+	require.NoError(t, session.Ping(t.Context(), nil))
 
 	assert.Equal(t, "done", text(call(t, g.as(t, person("bob@example.com")), "tool", nil)), "another caller's are his own")
 	assert.Equal(t, guard.OutcomeRefused, g.records(t, "tool call")[3]["outcome"])
+}
+
+func TestWhatEditorsAskByThemselvesHasAnEnd(t *testing.T) {
+	for method, ask := range map[string]func(*mcp.ClientSession) error{
+		"tools/list":   func(s *mcp.ClientSession) error { _, err := s.ListTools(t.Context(), nil); return err },
+		"prompts/list": func(s *mcp.ClientSession) error { _, err := s.ListPrompts(t.Context(), nil); return err },
+		"ping":         func(s *mcp.ClientSession) error { return s.Ping(t.Context(), nil) },
+		"completion/complete": func(s *mcp.ClientSession) error {
+			_, err := s.Complete(t.Context(), &mcp.CompleteParams{Ref: &mcp.CompleteReference{Type: "ref/prompt", Name: "x"}, Argument: mcp.CompleteParamsArgument{Name: "y"}})
+			return err
+		},
+	} {
+		t.Run(method, func(t *testing.T) {
+			g := newGuarded(guard.Options{Limits: guard.Limits{CallsPerMinute: 1, Burst: 2}})
+			g.add("tool", guard.Viewer, true, answering("done"))
+			g.server.AddPrompt(&mcp.Prompt{Name: "x"}, nil)
+			session := g.as(t, person("ada@example.com"))
+			var busy *jsonrpc.Error
+			for asked := 0; busy == nil; asked++ {
+				require.Less(t, asked, 30)
+				if err := ask(session); !errors.As(err, &busy) {
+					require.NoError(t, err)
+				}
+			}
+			assert.EqualValues(t, guard.CodeBusy, busy.Code)
+			assert.Regexp(t, `^too many requests: 10 a minute are yours: try again in \d+ s$`, busy.Message)
+			records := g.records(t, "request")
+			require.Len(t, records, 1, "only of what was refused")
+			assert.Equal(t, method, records[0]["method"])
+			assert.Equal(t, "ada@example.com", records[0]["caller"])
+			assert.Equal(t, guard.OutcomeRefused, records[0]["outcome"])
+			assert.Equal(t, "WARNING", records[0]["severity"])
+			assert.Contains(t, records[0]["reason"], "too many requests")
+
+			assert.Equal(t, "done", text(call(t, session, "tool", nil)), "the calls are not spent with it")
+			_, err := g.connect(t, person("ada@example.com"))
+			require.ErrorContains(t, err, "too many requests", "nor does another session help")
+			_, err = g.connect(t, person("bob@example.com"))
+			require.NoError(t, err)
+		})
+	}
+}
+
+func TestSeveralEditorsMayStartAtOnce(t *testing.T) {
+	g := newGuarded(guard.Options{}) // the defaults
+	g.add("tool", guard.Viewer, true, answering("done"))
+	var editors sync.WaitGroup
+	for range 5 {
+		editors.Go(func() {
+			session := g.as(t, person("ada@example.com"))
+			for range 3 {
+				_, err := session.ListTools(t.Context(), nil)
+				assert.NoError(t, err)
+				_, err = session.ListPrompts(t.Context(), nil)
+				assert.NoError(t, err)
+				_, err = session.ListResources(t.Context(), nil)
+				assert.NoError(t, err)
+				_, err = session.ListResourceTemplates(t.Context(), nil)
+				assert.NoError(t, err)
+				assert.NoError(t, session.Ping(t.Context(), nil))
+			}
+		})
+	}
+	editors.Wait()
+	assert.NotContains(t, g.log.String(), guard.OutcomeRefused)
 }
 
 func TestOneCallerHasSoManyCallsAtTheSameTime(t *testing.T) {

@@ -179,16 +179,16 @@ func (t *Telemetry) Middleware(next mcp.MethodHandler) mcp.MethodHandler {
 	}
 }
 
-// Observe takes the record of a call.
+// Observe takes the record of a request.
 func (t *Telemetry) Observe(ctx context.Context, r guard.Record) {
 	if t == nil {
 		return
 	}
-	attributes := metric.WithAttributes(
-		attribute.String("mcp.method.name", r.Method),
-		attribute.String("gen_ai.tool.name", r.Tool),
-		attribute.String("berth.outcome", r.Outcome),
-	)
+	about := []attribute.KeyValue{attribute.String("mcp.method.name", r.Method), attribute.String("berth.outcome", r.Outcome)}
+	if r.Tool != "" {
+		about = append(about, attribute.String("gen_ai.tool.name", r.Tool))
+	}
+	attributes := metric.WithAttributes(about...)
 	trace.SpanFromContext(ctx).SetAttributes(attribute.String("berth.outcome", r.Outcome))
 	t.duration.Record(ctx, r.Duration.Seconds(), attributes)
 	if r.Outcome == guard.OutcomeRefused {

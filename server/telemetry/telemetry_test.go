@@ -137,16 +137,16 @@ func TestCallsAreTracedAndMeasured(t *testing.T) {
 	assert.Contains(t, log.String(), `"logging.googleapis.com/spanId":"`+hex.EncodeToString(span.GetSpanId())+`"`)
 
 	duration := c.metrics["mcp.server.operation.duration"].GetHistogram().GetDataPoints()
-	require.Len(t, duration, 3, "a name that somebody made up is no series of its own")
-	var tools []string
+	require.Len(t, duration, 4, "a name that somebody made up is no series of its own")
+	var series []string
 	for _, point := range duration {
+		about := map[string]string{}
 		for _, attribute := range point.GetAttributes() {
-			if attribute.GetKey() == "gen_ai.tool.name" {
-				tools = append(tools, attribute.GetValue().GetStringValue())
-			}
+			about[attribute.GetKey()] = attribute.GetValue().GetStringValue()
 		}
+		series = append(series, about["mcp.method.name"]+" "+about["gen_ai.tool.name"]+" "+about["berth.outcome"])
 	}
-	assert.ElementsMatch(t, []string{"say", "rule", ""}, tools)
+	assert.ElementsMatch(t, []string{"server/discover  ok", "tools/call say ok", "tools/call rule refused", "tools/call  error"}, series)
 	assert.EqualValues(t, 1, c.metrics["berth.server.refusals"].GetSum().GetDataPoints()[0].GetAsInt())
 	assert.NotContains(t, c.raw.String(), "the content of a call")
 	assert.NotContains(t, c.raw.String(), "dev@localhost")

@@ -1,0 +1,105 @@
+package guard
+
+import (
+	"encoding/json"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+const (
+	methodCallTool = "tools/call"
+	// MethodListen is a request that lasts as long as its subscription.
+	MethodListen = "subscriptions/listen"
+)
+
+// load is what a request costs, and so which of a caller's limits it counts against.
+type load int
+
+const (
+	call   load = iota // runs a handler of the client's data
+	light              // what editors ask by themselves, many at a time when they start
+	stream             // lasts until the caller goes
+	loads
+)
+
+// loadNames say what there are too many of.
+var loadNames = [loads]string{"calls", "requests", "streams"}
+
+// lightFactor is how many times as many light requests a caller has as calls: room
+// for several editors that start at once, each with some ten.
+const lightFactor = 10
+
+// method is what the guard knows of one of the protocol's methods.
+type method struct {
+	load load
+	// open is for methods that say nothing of the client's data: with them a
+	// connection comes about and is kept, whatever the caller's role.
+	open bool
+	// kind is what the method's records are called; those of a method without one
+	// are kept only if it was refused. about fills in what was asked for.
+	kind  string
+	about func(*Record, mcp.Params)
+}
+
+// methods are those that are not a call without a record that needs a role.
+var methods = map[string]method{
+	"initialize":                       {load: light, open: true},
+	"notifications/initialized":        {load: light, open: true},
+	"notifications/cancelled":          {load: light, open: true},
+	"notifications/progress":           {load: light, open: true},
+	"notifications/roots/list_changed": {load: light, open: true},
+	"ping":                             {load: light, open: true},
+	"server/discover":                  {load: light, open: true},
+
+	"tools/list":               {load: light},
+	"prompts/list":             {load: light},
+	"resources/list":           {load: light},
+	"resources/templates/list": {load: light},
+	"resources/unsubscribe":    {load: light},
+	"completion/complete":      {load: light},
+
+	methodCallTool:        {kind: "tool call", about: aboutTool},
+	"resources/read":      {kind: "resource read", about: aboutResource},
+	"prompts/get":         {kind: "prompt get", about: aboutPrompt},
+	"resources/subscribe": {load: light, kind: "subscription", about: aboutSubscription},
+	MethodListen:          {load: stream, kind: "subscription", about: aboutListening},
+}
+
+func aboutTool(r *Record, params mcp.Params) {
+	if p, ok := params.(*mcp.CallToolParamsRaw); ok && p != nil {
+		r.field, r.Name, r.Arguments = "tool", cleaned(p.Name), Redact(p.Arguments)
+	}
+}
+
+func aboutResource(r *Record, params mcp.Params) {
+	if p, ok := params.(*mcp.ReadResourceParams); ok && p != nil {
+		r.field, r.Name = "resource", cleaned(p.URI)
+	}
+}
+
+func aboutPrompt(r *Record, params mcp.Params) {
+	p, ok := params.(*mcp.GetPromptParams)
+	if !ok || p == nil {
+		return
+	}
+	r.field, r.Name = "prompt", cleaned(p.Name)
+	if raw, err := json.Marshal(p.Arguments); err == nil {
+		r.Arguments = Redact(raw)
+	}
+}
+
+func aboutSubscription(r *Record, params mcp.Params) {
+	if p, ok := params.(*mcp.SubscribeParams); ok && p != nil {
+		r.field, r.Name = "resource", cleaned(p.URI)
+	}
+}
+
+func aboutListening(r *Record, params mcp.Params) {
+	p, ok := params.(*mcp.SubscriptionsListenParams)
+	if !ok || p == nil || p.Notifications == nil {
+		return
+	}
+	if raw, err := json.Marshal(p.Notifications); err == nil {
+		r.Arguments = Redact(raw)
+	}
+}
