@@ -12,37 +12,19 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/berth-mcp/berth/internal/logtest"
 	"github.com/berth-mcp/berth/proxy/token"
 	"github.com/berth-mcp/berth/proxy/token/tokentest"
 )
 
 // audience is what a token is asked for, where it does not matter.
 const audience = "https://acme.example"
-
-// logBuffer is a log that many goroutines write.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
 
 func newSource(t *testing.T, e *tokentest.Endpoint) (s *token.Source, dir string) {
 	dir = t.TempDir()
@@ -332,7 +314,7 @@ func TestATokenIsNeverPrinted(t *testing.T) {
 	// The auth library writes what it sends and gets if this is set.
 	t.Setenv("GOOGLE_SDK_GO_LOGGING_LEVEL", "debug")
 	e := tokentest.New(t)
-	log := &logBuffer{}
+	log := &logtest.Buffer{}
 	logger := slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s := token.NewSource(token.Options{
 		File: tokentest.WriteLogin(t, t.TempDir(), e.URL, tokentest.RefreshToken), TokenURL: e.URL, Logger: logger,

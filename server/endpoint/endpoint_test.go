@@ -9,10 +9,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/berth-mcp/berth/internal/logtest"
 	"github.com/berth-mcp/berth/server/cloudlog"
 	"github.com/berth-mcp/berth/server/endpoint"
 	"github.com/berth-mcp/berth/server/guard"
@@ -38,7 +38,7 @@ func bearer(email string) string { return "Bearer " + identitytest.PlatformToken
 type fixture struct {
 	*endpoint.Handler
 	url string
-	log *syncBuffer
+	log *logtest.Buffer
 }
 
 func start(t testing.TB, mode identity.Mode, extra ...func(*guard.Guard)) fixture {
@@ -50,7 +50,7 @@ func start(t testing.TB, mode identity.Mode, extra ...func(*guard.Guard)) fixtur
 
 func startWith(t testing.TB, verifier identity.Verifier, loopbackHostOnly bool, extra ...func(*guard.Guard)) fixture {
 	t.Helper()
-	log := new(syncBuffer)
+	log := new(logtest.Buffer)
 	acme, err := portal.New(portal.Options{Client: "acme", Revision: "acme-00001-abc", Logger: cloudlog.New(log, slog.LevelInfo, "p1")})
 	require.NoError(t, err)
 	handler, err := endpoint.New(endpoint.Options{
@@ -395,24 +395,6 @@ func do(t *testing.T, r *http.Request) *http.Response {
 	require.NoError(t, err)
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	return response
-}
-
-// syncBuffer is a buffer that handlers and a test may use at once.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 func TestACallerHasSoManySessionsOfTheOlderTransport(t *testing.T) {

@@ -1,17 +1,16 @@
 package guard_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/require"
 
+	"github.com/berth-mcp/berth/internal/logtest"
 	"github.com/berth-mcp/berth/server/cloudlog"
 	"github.com/berth-mcp/berth/server/guard"
 	"github.com/berth-mcp/berth/server/identity"
@@ -21,28 +20,11 @@ import (
 type guarded struct {
 	server *mcp.Server
 	guard  *guard.Guard
-	log    *syncBuffer
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.String()
+	log    *logtest.Buffer
 }
 
 func newGuarded(o guard.Options) guarded {
-	g := guarded{log: new(syncBuffer)}
+	g := guarded{log: new(logtest.Buffer)}
 	o.Client, o.Logger = "acme", cloudlog.New(g.log, slog.LevelInfo, "")
 	g.server = mcp.NewServer(&mcp.Implementation{Name: "test", Version: "1"}, &mcp.ServerOptions{
 		CompletionHandler: func(context.Context, *mcp.CompleteRequest) (*mcp.CompleteResult, error) {

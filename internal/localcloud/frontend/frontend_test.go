@@ -1,7 +1,6 @@
 package frontend_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,21 +20,22 @@ import (
 	"cloud.google.com/go/run/apiv2/runpb"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/berth-mcp/berth/internal/leaktest"
 	"github.com/berth-mcp/berth/internal/localcloud/frontend"
 	"github.com/berth-mcp/berth/internal/localcloud/identity"
 	"github.com/berth-mcp/berth/internal/localcloud/instance"
 	"github.com/berth-mcp/berth/internal/localcloud/instance/imagetest"
+	"github.com/berth-mcp/berth/internal/logtest"
 )
 
 const (
 	issuer   = "http://127.0.0.1:4001"
 	acme     = "projects/project/locations/europe-west1/services/acme"
 	globex   = "projects/project/locations/europe-west1/services/globex"
-	patience = 20 * time.Second
+	patience = time.Minute
 	tick     = 5 * time.Millisecond
 )
 
@@ -54,7 +54,7 @@ func TestMain(m *testing.M) {
 	stop()
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	_ = os.RemoveAll(unpacked)
-	if err := goleak.Find(); code == 0 && err != nil {
+	if err := leaktest.Find(); code == 0 && err != nil {
 		fmt.Println(err)
 		code = 1
 	}
@@ -68,29 +68,12 @@ type world struct {
 	t         *testing.T
 	directory *identity.Directory
 	image     string
-	log       *logBuffer
+	log       *logtest.Buffer
 	ahead     *atomic.Int64 // nanoseconds by which the directory's clock is
 
 	mu      sync.Mutex
 	policy  map[string][]string
 	secrets map[string]string // "ACCOUNT VERSION" to the value
-}
-
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func newWorld(t *testing.T, o frontend.Options) *world {
@@ -110,7 +93,7 @@ func newWorld(t *testing.T, o frontend.Options) *world {
 	require.NoError(t, err)
 
 	w := &world{
-		t: t, directory: directory, log: &logBuffer{}, ahead: ahead,
+		t: t, directory: directory, log: &logtest.Buffer{}, ahead: ahead,
 		image:  imagetest.Push(t, registry, imagetest.Program(t)),
 		policy: map[string][]string{acme: {"group:team@example.com"}},
 	}

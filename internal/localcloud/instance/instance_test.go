@@ -20,14 +20,14 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
+	"github.com/berth-mcp/berth/internal/leaktest"
 	"github.com/berth-mcp/berth/internal/localcloud/instance"
 	"github.com/berth-mcp/berth/internal/localcloud/instance/imagetest"
 )
 
 const (
-	patience = 20 * time.Second
+	patience = time.Minute
 	tick     = 10 * time.Millisecond
 )
 
@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 	stop()
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	_ = os.RemoveAll(unpacked)
-	if err := goleak.Find(); code == 0 && err != nil {
+	if err := leaktest.Find(); code == 0 && err != nil {
 		fmt.Println(err)
 		code = 1
 	}

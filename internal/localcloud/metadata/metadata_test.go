@@ -3,6 +3,7 @@ package metadata_test
 import (
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -11,15 +12,15 @@ import (
 	gcemetadata "cloud.google.com/go/compute/metadata"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
+	"github.com/berth-mcp/berth/internal/leaktest"
 	"github.com/berth-mcp/berth/internal/localcloud/identity"
 	"github.com/berth-mcp/berth/internal/localcloud/metadata"
 )
 
 const email = "server@acme-dev.iam.gserviceaccount.com"
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leaktest.Main(m)) }
 
 // start starts a server for an instance of the account, and has Google's
 // libraries in this process find it.
