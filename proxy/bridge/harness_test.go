@@ -2,38 +2,38 @@ package bridge
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
+	"github.com/berth-mcp/berth/internal/leaktest"
+	"github.com/berth-mcp/berth/internal/logtest"
 	"github.com/berth-mcp/berth/proxy/relay"
 	"github.com/berth-mcp/berth/proxy/token"
 	"github.com/berth-mcp/berth/proxy/token/tokentest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leaktest.Main(m)) }
 
 // deadline is far more than anything here takes.
-const deadline = 10 * time.Second
+const deadline = time.Minute
 
 // A rig is a server with what a bridge needs to reach it.
 type rig struct {
 	target   relay.Target
 	sender   *relay.Sender
 	endpoint *tokentest.Endpoint
-	logged   safeBuffer
+	logged   logtest.Buffer
 	log      *slog.Logger
 }
 
@@ -151,21 +151,4 @@ func within[T any](t *testing.T, c <-chan T, what string) T {
 		require.FailNow(t, "timed out", what)
 		panic("unreachable")
 	}
-}
-
-type safeBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -39,10 +38,8 @@ func TestASessionThatTheServerLostIsBegunAnew(t *testing.T) {
 	}}
 	server.restart()
 	r := newRig(t, serve(t, server))
-	changed := make(chan struct{}, 10)
-	editor := r.connect(t, "2025-11-25", &mcp.ClientOptions{
-		ToolListChangedHandler: func(context.Context, *mcp.ToolListChangedRequest) { changed <- struct{}{} },
-	})
+	changed := make(news, 1)
+	editor := r.connect(t, "2025-11-25", &mcp.ClientOptions{ToolListChangedHandler: changed.come})
 	for range 3 {
 		server.restart()
 		results := make(chan error, 5)
@@ -60,8 +57,7 @@ func TestASessionThatTheServerLostIsBegunAnew(t *testing.T) {
 			n++
 		}
 		assert.Equal(t, 1, n, "one new session")
-		p.addTool()
-		within(t, changed, "news from the new session")
+		p.toolsChange(t, changed)
 	}
 }
 
@@ -131,7 +127,7 @@ func TestANewSessionHasWhatTheOldOneHad(t *testing.T) {
 	assert.JSONEq(t, `{"jsonrpc":"2.0","id":7,"result":{}}`, e.read())
 
 	var again []string
-	for _, got := range l.got {
+	for _, got := range l.all() {
 		if got.header.Get("Mcp-Session-Id") == "s2" && got.method == http.MethodPost {
 			assert.Equal(t, "2025-06-18", got.header.Get("Mcp-Protocol-Version"))
 			again = append(again, got.rpc.Method+" "+string(got.rpc.Params))
@@ -278,7 +274,7 @@ func TestCallsAreAnsweredWhateverBecomesOfInstances(t *testing.T) {
 				}
 				assert.Equal(t, map[string]any{"text": text}, result.StructuredContent)
 			}
-			assert.LessOrEqual(t, failed, 3, "of 50")
+			assert.LessOrEqual(t, failed, 10, "of 50, where one that is not expected is rare") // without another session it were most
 		})
 	}
 	editors.Wait()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -54,6 +55,13 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		reply(w, got, `"result":{}`)
 	}
+}
+
+// all are the requests so far, in their order.
+func (s *script) all() []seen {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.got)
 }
 
 func (s *script) requests(method string) (found []seen) {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/assert"
@@ -67,11 +68,35 @@ func newPortal(t *testing.T) *portal {
 	return p
 }
 
-// addTool has the server tell its clients that there are other tools now.
-func (p *portal) addTool() {
-	mcp.AddTool(p.Server, &mcp.Tool{Name: "another"}, func(context.Context, *mcp.CallToolRequest, nothing) (*mcp.CallToolResult, nothing, error) {
-		return nil, nothing{}, nil
-	})
+// news is what an editor hears of a server's tools.
+type news chan struct{}
+
+func (n news) come(context.Context, *mcp.ToolListChangedRequest) {
+	select {
+	case n <- struct{}{}:
+	default: // there is some already
+	}
+}
+
+// toolsChange changes the server's tools until the editor has heard of it. The first time
+// may be too early: whoever's standing stream is not open yet is not told.
+func (p *portal) toolsChange(t *testing.T, heard news) {
+	t.Helper()
+	select {
+	case <-heard: // of an earlier change
+	default:
+	}
+	require.Eventually(t, func() bool {
+		mcp.AddTool(p.Server, &mcp.Tool{Name: "another"}, func(context.Context, *mcp.CallToolRequest, nothing) (*mcp.CallToolResult, nothing, error) {
+			return nil, nothing{}, nil
+		})
+		select {
+		case <-heard:
+			return true
+		case <-time.After(100 * time.Millisecond): // the server puts changes together that are closer
+			return false
+		}
+	}, deadline, time.Millisecond, "news of another tool")
 }
 
 func (p *portal) streamable(o mcp.StreamableHTTPOptions) http.Handler {
@@ -114,11 +139,11 @@ func TestAnEditorOfEachRevisionUsesAServerOfEachKind(t *testing.T) {
 				t.Parallel()
 				p := newPortal(t)
 				r := newRig(t, serve(t, kind.handler(p)))
-				progress, changed := make(chan float64, 10), make(chan struct{}, 10)
+				progress, changed := make(chan float64, 10), make(news, 1)
 				modern := revision >= revisionStateless
 				editor := r.connect(t, revision, &mcp.ClientOptions{
 					ProgressNotificationHandler: func(_ context.Context, r *mcp.ProgressNotificationClientRequest) { progress <- r.Params.Progress },
-					ToolListChangedHandler:      func(context.Context, *mcp.ToolListChangedRequest) { changed <- struct{}{} },
+					ToolListChangedHandler:      changed.come,
 					ElicitationHandler: func(context.Context, *mcp.ElicitRequest) (*mcp.ElicitResult, error) {
 						return &mcp.ElicitResult{Action: "accept", Content: map[string]any{"text": "this one"}}, nil
 					},
@@ -162,8 +187,7 @@ func TestAnEditorOfEachRevisionUsesAServerOfEachKind(t *testing.T) {
 					assert.Equal(t, map[string]any{"text": "accept this one"}, result.StructuredContent)
 				}
 				if kind.sessions || modern {
-					p.addTool()
-					within(t, changed, "news of another tool")
+					p.toolsChange(t, changed)
 
 					ctx, cancel := context.WithCancel(t.Context())
 					gone := make(chan error, 1)

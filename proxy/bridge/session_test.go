@@ -304,7 +304,7 @@ func TestMessagesKeepTheOrderThatMatters(t *testing.T) {
 	require.NoError(t, within(t, e.ended, "the end of the bridge"))
 
 	var order []string
-	for _, got := range s.got {
+	for _, got := range s.all() {
 		if got.method == http.MethodPost {
 			order = append(order, got.rpc.Method+" "+got.header.Get("Mcp-Session-Id")+" "+got.header.Get("Mcp-Protocol-Version"))
 		}

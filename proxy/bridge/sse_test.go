@@ -109,9 +109,9 @@ func TestAnOlderEditorHasASessionWithAServerThatHasSessions(t *testing.T) {
 	r := newRig(t, serve(t, p.streamable(mcp.StreamableHTTPOptions{})))
 	proxy, _ := r.proxy(t, nil)
 	url := proxy.URL()
-	changed := make(chan struct{}, 10)
+	changed := make(news, 1)
 	editor := olderEditor(t, url+"/sse", &mcp.ClientOptions{
-		ToolListChangedHandler: func(context.Context, *mcp.ToolListChangedRequest) { changed <- struct{}{} },
+		ToolListChangedHandler: changed.come,
 		ElicitationHandler: func(context.Context, *mcp.ElicitRequest) (*mcp.ElicitResult, error) {
 			return &mcp.ElicitResult{Action: "decline"}, nil
 		},
@@ -119,8 +119,7 @@ func TestAnOlderEditorHasASessionWithAServerThatHasSessions(t *testing.T) {
 	result, err := editor.CallTool(t.Context(), &mcp.CallToolParams{Name: "ask", Arguments: nothing{}})
 	require.NoError(t, err)
 	assert.Equal(t, map[string]any{"text": "decline <nil>"}, result.StructuredContent)
-	p.addTool()
-	within(t, changed, "news of another tool")
+	p.toolsChange(t, changed)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { _, _ = editor.CallTool(ctx, &mcp.CallToolParams{Name: "wait", Arguments: nothing{}}) }()

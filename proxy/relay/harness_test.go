@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -16,23 +16,24 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
+	"github.com/berth-mcp/berth/internal/leaktest"
+	"github.com/berth-mcp/berth/internal/logtest"
 	"github.com/berth-mcp/berth/proxy/token"
 	"github.com/berth-mcp/berth/proxy/token/tokentest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leaktest.Main(m)) }
 
 // deadline is far more than anything here takes.
-const deadline = 20 * time.Second
+const deadline = time.Minute
 
 // A harness is a running relay with a login at a loopback endpoint.
 type harness struct {
 	*Relay
 	endpoint *tokentest.Endpoint
 	dir      string // of the login file
-	log      *safeBuffer
+	log      *logtest.Buffer
 	halt     func() // stops the relay and waits
 }
 
@@ -45,7 +46,7 @@ func start(t *testing.T, targets ...string) *harness {
 // startWith runs a relay with these options and a login; prepare, if set, sees it first.
 func startWith(t *testing.T, o Options, prepare func(*Relay)) *harness {
 	t.Helper()
-	h := &harness{endpoint: tokentest.New(t), dir: t.TempDir(), log: &safeBuffer{}}
+	h := &harness{endpoint: tokentest.New(t), dir: t.TempDir(), log: &logtest.Buffer{}}
 	o.Logger = slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	o.Tokens = token.NewSource(token.Options{
 		File:     tokentest.WriteLogin(t, h.dir, h.endpoint.URL, tokentest.RefreshToken),
@@ -131,23 +132,6 @@ func refuse(w http.ResponseWriter, status int) {
 	}
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, "<html><head><title>"+http.StatusText(status)+"</title></head><body>Your client does not have permission.</body></html>")
-}
-
-type safeBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // within fails the test if nothing comes.

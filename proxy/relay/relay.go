@@ -65,6 +65,8 @@ type Relay struct {
 	sse            func(w http.ResponseWriter, r *http.Request, t Target, prefix string) bool
 	sender         *Sender
 	keepAliveEvery time.Duration
+	callGrace      time.Duration
+	streamGrace    time.Duration
 	log            *slog.Logger
 	server         *http.Server
 	listeners      []net.Listener
@@ -101,6 +103,8 @@ func New(o Options) (*Relay, error) {
 		sse:            o.SSE,
 		sender:         NewSender(o.Tokens, o.RootCAs),
 		keepAliveEvery: keepAliveEvery,
+		callGrace:      callGrace,
+		streamGrace:    streamGrace,
 		log:            o.Logger,
 		listeners:      listeners,
 		port:           port,
@@ -154,11 +158,11 @@ func (s *Relay) Serve(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 
-	time.AfterFunc(streamGrace, s.stop)
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), callGrace)
+	s.server.RegisterOnShutdown(func() { time.AfterFunc(s.streamGrace, s.stop) })
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.callGrace)
 	defer cancel()
 	if err := s.server.Shutdown(grace); err != nil {
-		s.log.Warn("stopped with calls still under way", "waited", callGrace)
+		s.log.Warn("stopped with calls still under way", "waited", s.callGrace)
 		_ = s.server.Close() // cuts what Shutdown did not wait for
 	}
 	s.standing.wait()

@@ -106,13 +106,13 @@ func TestAServerThatIsNotThereIsToldAtOnce(t *testing.T) {
 func TestTheServersWishToWaitIsHonouredWithinBounds(t *testing.T) {
 	in := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(http.TimeFormat) }
 	for value, want := range map[string][2]time.Duration{
-		"":                    {0, 0},
-		"2":                   {2 * time.Second, 2 * time.Second},
-		"-2":                  {0, 0},
-		"soon":                {0, 0},
-		"99999999999999999":   {0, 0},
-		in(-time.Hour):        {0, 0},
-		in(100 * time.Second): {90 * time.Second, 100 * time.Second},
+		"":                  {0, 0},
+		"2":                 {2 * time.Second, 2 * time.Second},
+		"-2":                {0, 0},
+		"soon":              {0, 0},
+		"99999999999999999": {0, 0},
+		in(-time.Hour):      {0, 0},
+		in(time.Hour):       {time.Hour / 2, time.Hour},
 	} {
 		got := retryAfter(http.Header{"Retry-After": {value}})
 		assert.GreaterOrEqual(t, got, want[0], value)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/berth-mcp/berth/internal/logtest"
 	"github.com/berth-mcp/berth/proxy/token"
 	"github.com/berth-mcp/berth/proxy/token/tokentest"
 )
@@ -19,7 +20,7 @@ const pathSecret = "a-Secret_0123456789"
 
 // startSecret runs a relay with a secret and a page of its own, and returns its address
 // without the secret.
-func startSecret(t *testing.T, log *safeBuffer, targets ...string) (origin string) {
+func startSecret(t *testing.T, log *logtest.Buffer, targets ...string) (origin string) {
 	t.Helper()
 	endpoint := tokentest.New(t)
 	parsed, err := ParseTargets(targets)
@@ -54,7 +55,7 @@ func TestNothingIsAnsweredWithoutTheSecretOfThePath(t *testing.T) {
 			fmt.Fprint(w, "event: endpoint\ndata: /messages?session=1\n\n")
 		}
 	})
-	log := &safeBuffer{}
+	log := &logtest.Buffer{}
 	origin := startSecret(t, log, "acme="+server.URL)
 
 	for _, path := range []string{

@@ -202,35 +202,30 @@ func TestShortStreamsAreWholeWhenManyRunAtOnce(t *testing.T) {
 }
 
 func TestStoppingLetsCallsFinishAndCutsStandingStreams(t *testing.T) {
-	finish, arrived := make(chan struct{}), make(chan string, 3)
+	finish := make(chan struct{})
 	server := upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		_ = http.NewResponseController(w).Flush()
-		arrived <- r.URL.Path
 		select {
 		case <-finish:
 			fmt.Fprint(w, "data: done\n\n")
 		case <-r.Context().Done():
 		}
 	})
-	h := start(t, "acme="+server.URL)
+	h := startWith(t, Options{Targets: parse(t, "acme="+server.URL)}, func(s *Relay) { s.callGrace = deadline })
 	open := func(method, path, body, mcpMethod string) <-chan string {
 		r := h.request(t, method, path, body)
 		if mcpMethod != "" {
 			r.Header.Set("Mcp-Method", mcpMethod)
 		}
+		resp, err := client(t).Do(r) // returns with the headers
+		require.NoError(t, err)
 		end := make(chan string, 1)
 		go func() {
-			resp, err := client(t).Do(r)
-			if err != nil {
-				end <- err.Error()
-				return
-			}
 			defer resp.Body.Close()
 			got, err := io.ReadAll(resp.Body)
 			end <- fmt.Sprintf("%s%v", got, err)
 		}()
-		within(t, arrived, path)
 		return end
 	}
 	standing := open(http.MethodGet, "/sse", "", "")
@@ -260,7 +255,8 @@ func TestStoppingDoesNotWaitForeverForACall(t *testing.T) {
 		close(arrived)
 		<-r.Context().Done()
 	})
-	h := start(t, "acme="+server.URL)
+	const grace = 100 * time.Millisecond
+	h := startWith(t, Options{Targets: parse(t, "acme="+server.URL)}, func(s *Relay) { s.callGrace = grace })
 	ended := make(chan error, 1)
 	go func() {
 		resp, err := client(t).Do(h.request(t, http.MethodPost, "/mcp", call))
@@ -273,7 +269,7 @@ func TestStoppingDoesNotWaitForeverForACall(t *testing.T) {
 	began := time.Now()
 	h.halt()
 	assert.Error(t, within(t, ended, "the end of the call"))
-	assert.GreaterOrEqual(t, time.Since(began), callGrace)
+	assert.GreaterOrEqual(t, time.Since(began), grace)
 }
 
 // Both transports of the SDK work through the proxy, with a client's name in the path
