@@ -59,7 +59,9 @@ func (e *endpointRewriter) Read(p []byte) (int, error) {
 		}
 	}
 	n := copy(p, e.ready)
-	e.ready = e.ready[n:]
+	if e.ready = e.ready[n:]; len(e.ready) == 0 {
+		e.ready = nil // or the event would be kept as long as the stream lasts
+	}
 	return n, nil
 }
 

@@ -97,8 +97,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 type span struct {
 	ctx    context.Context
 	cancel context.CancelFunc
-	// detach has the context of a standing stream outlive the request.
-	detach func()
+	leave  func() bool // a standing stream's: its context then outlives the request
 }
 
 // isStanding reports whether a request is for a stream that is no call that could be
@@ -115,6 +114,5 @@ func (s *Relay) newSpan(r *http.Request) *span {
 		return &span{ctx: ctx, cancel: cancel}
 	}
 	ctx, cancel := context.WithCancel(s.streaming)
-	leave := context.AfterFunc(r.Context(), cancel)
-	return &span{ctx: ctx, cancel: cancel, detach: func() { leave() }}
+	return &span{ctx: ctx, cancel: cancel, leave: context.AfterFunc(r.Context(), cancel)}
 }

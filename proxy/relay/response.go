@@ -48,7 +48,7 @@ type answer struct {
 }
 
 func (s *Relay) newAnswer(span *span, r *http.Request, resp *http.Response, rt route) *answer {
-	up, body := rt.backend, resp.Body // the rest of resp is not to be kept for an hour
+	up, body := rt.backend, resp.Body
 	a := &answer{
 		span: span, client: up.Name, status: resp.StatusCode, length: resp.ContentLength,
 		header: s.headerOf(resp, rt), source: body, events: isEventStream(resp),
@@ -59,16 +59,18 @@ func (s *Relay) newAnswer(span *span, r *http.Request, resp *http.Response, rt r
 		a.ended = append(a.ended, func() { up.stats.streams.Add(-1) }, up.sessions.streaming(sessionKey(r.Header, rt.url)))
 	}
 	if beginsWithEndpoint(r, resp) {
+		cookies := resp.Cookies()
 		a.header.Del("Content-Length")
 		a.length = -1
 		a.source = &endpointRewriter{source: body, rewrite: func(ref string) (string, error) {
 			here, err := rt.toLocal(ref)
 			if err == nil {
-				a.ended = append(a.ended, up.sessions.beginSSE(rt.resolve(ref), resp))
+				a.ended = append(a.ended, up.sessions.beginSSE(rt.resolve(ref), cookies))
 			}
 			return here, err
 		}}
 	}
+	resp.Header = nil // the body keeps the response, for an hour perhaps, and needs it no more
 	return a
 }
 
@@ -89,7 +91,7 @@ func (s *Relay) passOn(w http.ResponseWriter, r *http.Request, a *answer) error 
 	maps.Copy(w.Header(), a.header)
 	w.WriteHeader(a.status)
 	if a.length >= 0 {
-		return copyParts(&wholeWriter{w: w, left: a.length}, a.source)
+		return copyParts(&wholeWriter{w: w, left: a.length}, a.source, a.length)
 	}
 	silence := s.keepAliveEvery
 	if !a.events {
@@ -97,7 +99,7 @@ func (s *Relay) passOn(w http.ResponseWriter, r *http.Request, a *answer) error 
 	}
 	live := newLiveWriter(w, http.NewResponseController(w).Flush, silence)
 	defer live.Close()
-	return s.noteSteering(a, copyParts(live, a.source))
+	return s.noteSteering(a, copyParts(live, a.source, 0))
 }
 
 // noteSteering tells the people at the proxy of a server that would lead its clients astray.
@@ -175,7 +177,7 @@ func (b *wholeWriter) Write(p []byte) (int, error) {
 }
 
 const (
-	smallBuffer = 1 << 10 // bytes; most messages are smaller, and most streams are idle
+	smallBuffer = 512 // bytes; most events are smaller, and most streams are idle
 	largeBuffer = 32 << 10
 )
 
@@ -184,10 +186,19 @@ var (
 	largeBuffers = sync.Pool{New: func() any { b := make([]byte, largeBuffer); return &b }}
 )
 
+// buffersFor are those for a part of so many bytes.
+func buffersFor(size int64) *sync.Pool {
+	if size < smallBuffer {
+		return &smallBuffers
+	}
+	return &largeBuffers
+}
+
 // copyParts copies each part as it comes, with a large buffer only as long as the parts
-// are large: an idle stream must not hold one.
-func copyParts(to io.Writer, from io.Reader) error {
-	pool := &smallBuffers
+// are large: an idle stream must not hold one. The first is expected to be of so many
+// bytes.
+func copyParts(to io.Writer, from io.Reader, first int64) error {
+	pool := buffersFor(first)
 	buffer := pool.Get().(*[]byte)
 	defer func() { pool.Put(buffer) }()
 	for {
@@ -203,11 +214,7 @@ func copyParts(to io.Writer, from io.Reader) error {
 		if err != nil {
 			return err
 		}
-		fits := &smallBuffers
-		if n >= smallBuffer {
-			fits = &largeBuffers
-		}
-		if fits != pool {
+		if fits := buffersFor(int64(n)); fits != pool {
 			pool.Put(buffer)
 			pool = fits
 			buffer = pool.Get().(*[]byte)

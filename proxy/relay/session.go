@@ -60,12 +60,11 @@ func (s *sessions) cookie(key string) string {
 	return strings.Join(slices.Sorted(maps.Values(known.cookies)), "; ")
 }
 
-// begin remembers a session, or that it was used, with the cookies of an answer.
-func (s *sessions) begin(key string, answer *http.Response) {
+// begin remembers a session, or that it was used, with the cookies that an answer set.
+func (s *sessions) begin(key string, cookies []*http.Cookie) {
 	if len(key) > maxSessionKey {
 		return
 	}
-	cookies := answer.Cookies()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known := s.byKey[key]
@@ -134,9 +133,9 @@ func (s *sessions) streaming(key string) (closed func()) {
 
 // beginSSE remembers a session of the 2024-11-05 transport by the URL that its messages
 // are posted to, until the function that it returns is called, at the end of its stream.
-func (s *sessions) beginSSE(postTo *url.URL, answer *http.Response) (ended func()) {
+func (s *sessions) beginSSE(postTo *url.URL, cookies []*http.Cookie) (ended func()) {
 	key := sessionKey(nil, postTo)
-	s.begin(key, answer)
+	s.begin(key, cookies)
 	s.streaming(key)
 	return func() { s.end(key) }
 }
@@ -145,7 +144,7 @@ func (s *sessions) beginSSE(postTo *url.URL, answer *http.Response) (ended func(
 // 2024-11-05 transport whose stream an answer is, until the function that it returns is
 // called. They take the cookies that lead to the session's instance.
 func (s *Sender) BeginSSE(t Target, postTo *url.URL, stream *http.Response) (ended func()) {
-	return s.sessionsOf(t).beginSSE(postTo, stream)
+	return s.sessionsOf(t).beginSSE(postTo, stream.Cookies())
 }
 
 // live counts the sessions that are in use.
@@ -169,9 +168,9 @@ func (s *sessions) answered(key, method string, request http.Header, answer *htt
 	case asked != "" && (answer.StatusCode == http.StatusNotFound || method == http.MethodDelete && ok):
 		s.end(key)
 	case ok && id != "":
-		s.begin(sessionKey(answer.Header, nil), answer)
+		s.begin(sessionKey(answer.Header, nil), answer.Cookies())
 	case ok && (asked != "" || s.has(key)):
-		s.begin(key, answer)
+		s.begin(key, answer.Cookies())
 	}
 }
 

@@ -179,20 +179,20 @@ func TestAffinityIsNeitherShownNorShared(t *testing.T) {
 
 func TestWhatAServerHasRememberedIsBounded(t *testing.T) {
 	s := newSessions()
-	answer := func(cookies ...string) *http.Response {
-		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Set-Cookie": cookies}}
+	set := func(cookie string) []*http.Cookie {
+		return (&http.Response{Header: http.Header{"Set-Cookie": {cookie}}}).Cookies()
 	}
 	for i := range 100 {
-		s.begin("id a", answer(fmt.Sprintf("c%d=1", i)))
+		s.begin("id a", set(fmt.Sprintf("c%d=1", i)))
 	}
-	s.begin("id a", answer("c0=2"))
+	s.begin("id a", set("c0=2"))
 	assert.Equal(t, "c0=2; c1=1; c2=1; c3=1; c4=1; c5=1; c6=1; c7=1", s.cookie("id a"))
-	s.begin("id b", answer("big="+strings.Repeat("x", maxCookieBytes)))
+	s.begin("id b", set("big="+strings.Repeat("x", maxCookieBytes)))
 	assert.Empty(t, s.cookie("id b"))
-	s.begin("id "+strings.Repeat("x", maxSessionKey), answer("c=1"))
+	s.begin("id "+strings.Repeat("x", maxSessionKey), set("c=1"))
 	assert.Equal(t, 2, s.live(time.Now()))
 	for i := range maxSessions + 10 {
-		s.begin(fmt.Sprint("id ", i), answer("c=1"))
+		s.begin(fmt.Sprint("id ", i), set("c=1"))
 	}
 	assert.Equal(t, maxSessions, s.live(time.Now()))
 	assert.Empty(t, s.cookie("id a"), "the least recently used was forgotten")
@@ -202,7 +202,7 @@ func TestWhatAServerHasRememberedIsBounded(t *testing.T) {
 	assert.Equal(t, 1, s.live(time.Now().Add(sessionLiveAfter)), "one with a stream lives on")
 	closed()
 	assert.Zero(t, s.live(time.Now().Add(sessionLiveAfter)))
-	ended := s.beginSSE(&url.URL{Path: "/message", RawQuery: "s=1"}, answer("c=1"))
+	ended := s.beginSSE(&url.URL{Path: "/message", RawQuery: "s=1"}, set("c=1"))
 	assert.Equal(t, "c=1", s.cookie("at /message?s=1"))
 	ended()
 	assert.Empty(t, s.cookie("at /message?s=1"))

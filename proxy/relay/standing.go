@@ -21,9 +21,9 @@ func (s *Relay) passOnAlone(w http.ResponseWriter, a *answer) error {
 		a.close()
 		return err
 	}
-	a.span.detach()
+	a.span.leave()
 	err = writeHead(conn, a)
-	a.header = nil // not to be kept for an hour
+	a.span.leave, a.header = nil, nil // with all that the request had: not to be kept for an hour
 	if !s.standing.begin(func() { s.stand(conn, a, err) }) {
 		a.close()
 		return conn.Close() // the proxy has stopped in the meantime
@@ -87,7 +87,7 @@ func (s *Relay) stand(conn net.Conn, a *answer, err error) {
 func (s *Relay) writeBody(conn net.Conn, a *answer) error {
 	live := newLiveWriter(chunkWriter{conn}, func() error { return nil }, s.keepAliveEvery)
 	defer live.Close()
-	if err := copyParts(live, a.source); err != nil {
+	if err := copyParts(live, a.source, 0); err != nil {
 		return err
 	}
 	live.Close() // no comment after the end
