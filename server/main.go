@@ -88,7 +88,7 @@ func newHandler(ctx context.Context, cfg config, logger *slog.Logger, p *portal.
 			}
 		},
 		Complete:         p.Complete,
-		Subscribe:        p.Subscribe,
+		Version:          p.Version,
 		Ready:            p.Ready,
 		Verifier:         cfg.verifier,
 		Client:           cfg.client,

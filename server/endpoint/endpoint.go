@@ -30,9 +30,12 @@ type Options struct {
 	Register func(*guard.Guard)
 	// Complete answers completion/complete. Optional.
 	Complete func(context.Context, *mcp.CompleteRequest) (*mcp.CompleteResult, error)
-	// Subscribe says whether a caller may be told of changes to a resource, which
-	// Register is to see to. Optional; without it there are no subscriptions.
-	Subscribe func(context.Context, *mcp.SubscribeRequest) error
+	// Version names the state that a resource is in, as the caller in the context sees
+	// it: the same name as long as it is the same to them, and none if it is not there
+	// for them. Who subscribes is told when it is another, once Register's
+	// [mcp.Server.ResourceUpdated] says that it may be. Optional; without it there are
+	// no subscriptions.
+	Version func(ctx context.Context, uri string) (string, error)
 	// Verifier tells who is calling.
 	Verifier identity.Verifier
 	// Client is the company whose server this is.
@@ -70,11 +73,12 @@ func New(o Options) (*Handler, error) {
 
 	h := &Handler{}
 	h.stopping, h.stop = context.WithCancel(context.Background())
-	guarded, err := newServer(o, h.stopping)
+	subscribed := newSubscriptions(o.Version)
+	guarded, err := newServer(o, h.stopping, subscribed)
 	if err != nil {
 		return nil, err
 	}
-	h.sse = newSSE(guarded)
+	h.sse = newSSE(guarded, subscribed)
 	front := func(next http.Handler) http.Handler {
 		return guardOrigin(o.LoopbackHostOnly, identity.Require(o.Verifier, o.Logger, boundBody(unbuffered(next))))
 	}
@@ -103,7 +107,7 @@ func (h *Handler) Drain(ctx context.Context) {
 	h.sse.drain(ctx)
 }
 
-func newServer(o Options, stopping context.Context) (*guard.Guard, error) {
+func newServer(o Options, stopping context.Context, subscribed *subscriptions) (*guard.Guard, error) {
 	options := &mcp.ServerOptions{
 		Instructions: o.Instructions,
 		Logger:       cloudlog.AtLeast(o.Logger, slog.LevelWarn),
@@ -118,16 +122,16 @@ func newServer(o Options, stopping context.Context) (*guard.Guard, error) {
 		// No KeepAlive: its pings need a session, and without one they end
 		// the call that is running.
 	}
-	if o.Subscribe != nil {
-		options.SubscribeHandler = o.Subscribe
-		options.UnsubscribeHandler = func(context.Context, *mcp.UnsubscribeRequest) error { return nil }
+	if o.Version != nil {
+		options.SubscribeHandler, options.UnsubscribeHandler = subscribed.begin, subscribed.end
 	}
 	server := mcp.NewServer(o.Implementation, options)
 	g := guard.New(server, guard.Options{
 		Client: o.Client, Access: o.Access, Limits: o.Limits, Logger: o.Logger, Observe: o.Telemetry.Observe,
 	})
 	o.Register(g)
-	server.AddReceivingMiddleware(o.Telemetry.Middleware, honestCapabilities, endListening(stopping))
+	server.AddReceivingMiddleware(o.Telemetry.Middleware, honestCapabilities, subscribed.listening(stopping))
+	server.AddSendingMiddleware(subscribed.trim)
 	return g, g.Check()
 }
 

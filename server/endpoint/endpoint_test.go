@@ -37,8 +37,9 @@ func bearer(email string) string { return "Bearer " + identitytest.PlatformToken
 // fixture is an acme portal on loopback.
 type fixture struct {
 	*endpoint.Handler
-	url string
-	log *logtest.Buffer
+	portal *portal.Portal
+	url    string
+	log    *logtest.Buffer
 }
 
 func start(t testing.TB, mode identity.Mode, extra ...func(*guard.Guard)) fixture {
@@ -50,20 +51,29 @@ func start(t testing.TB, mode identity.Mode, extra ...func(*guard.Guard)) fixtur
 
 func startWith(t testing.TB, verifier identity.Verifier, loopbackHostOnly bool, extra ...func(*guard.Guard)) fixture {
 	t.Helper()
+	return startPortal(t, portal.Options{Revision: "acme-00001-abc"}, verifier, loopbackHostOnly, extra...)
+}
+
+func startPortal(t testing.TB, o portal.Options, verifier identity.Verifier, loopbackHostOnly bool, extra ...func(*guard.Guard)) fixture {
+	t.Helper()
 	log := new(logtest.Buffer)
-	acme, err := portal.New(portal.Options{Client: "acme", Revision: "acme-00001-abc", Logger: cloudlog.New(log, slog.LevelInfo, "p1")})
+	o.Client, o.Logger = "acme", cloudlog.New(log, slog.LevelInfo, "p1")
+	acme, err := portal.New(o)
 	require.NoError(t, err)
 	handler, err := endpoint.New(endpoint.Options{
 		Implementation: &mcp.Implementation{Name: "test", Version: "1"},
 		Instructions:   acme.Instructions(),
 		Register: func(s *guard.Guard) {
 			acme.Register(s)
+			acme.Changed = func(ctx context.Context, uri string) {
+				_ = s.Server.ResourceUpdated(ctx, &mcp.ResourceUpdatedNotificationParams{URI: uri}) // it never fails
+			}
 			for _, register := range extra {
 				register(s)
 			}
 		},
 		Complete:         acme.Complete,
-		Subscribe:        acme.Subscribe,
+		Version:          acme.Version,
 		Ready:            acme.Ready,
 		Verifier:         verifier,
 		Client:           "acme",
@@ -78,7 +88,7 @@ func startWith(t testing.TB, verifier identity.Verifier, loopbackHostOnly bool, 
 		handler.Drain(ended)
 		server.Close()
 	})
-	return fixture{Handler: handler, url: server.URL, log: log}
+	return fixture{Handler: handler, portal: acme, url: server.URL, log: log}
 }
 
 // withHeader sends header with every request.

@@ -11,15 +11,23 @@ import (
 // body that brings nothing for 300 s, and proxies on the way do so after 60.
 const keepAliveEvery = 25 * time.Second
 
+// stalledAfter is how long a client may leave an event unread that no buffer has room
+// for. Then its connection ends: whoever changes something must not wait for someone
+// who wanted to be told of it.
+const stalledAfter = 10 * time.Second
+
 // keepAliveComment is a line that every reader of an event stream passes over.
 const keepAliveComment = ": keep-alive\n\n"
 
-// keepAlive writes comments into event streams that are silent.
-func keepAlive(next http.Handler) http.Handler { return keepAliveAfter(keepAliveEvery, next) }
+// keepAlive writes comments into event streams that are silent, and ends those whose
+// client does not read.
+func keepAlive(next http.Handler) http.Handler {
+	return keepAliveAfter(keepAliveEvery, stalledAfter, next)
+}
 
-func keepAliveAfter(silence time.Duration, next http.Handler) http.Handler {
+func keepAliveAfter(silence, stalled time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		stream := &keepAliveWriter{ResponseWriter: w, silence: silence}
+		stream := &keepAliveWriter{ResponseWriter: w, silence: silence, stalled: stalled}
 		defer stream.end()
 		next.ServeHTTP(stream, r)
 	})
@@ -30,6 +38,7 @@ func keepAliveAfter(silence time.Duration, next http.Handler) http.Handler {
 type keepAliveWriter struct {
 	http.ResponseWriter
 	silence time.Duration
+	stalled time.Duration
 
 	mu    sync.Mutex
 	timer *time.Timer // nil unless the response is an event stream
@@ -59,7 +68,16 @@ func (k *keepAliveWriter) Write(p []byte) (int, error) {
 	} else {
 		k.timer.Reset(k.silence)
 	}
+	k.hurry()
 	return k.ResponseWriter.Write(p)
+}
+
+// hurry bounds the next write to an event stream. A recorder in a test has no
+// deadlines.
+func (k *keepAliveWriter) hurry() {
+	if k.timer != nil {
+		_ = http.NewResponseController(k.ResponseWriter).SetWriteDeadline(time.Now().Add(k.stalled))
+	}
 }
 
 func (k *keepAliveWriter) Flush() {
@@ -77,6 +95,7 @@ func (k *keepAliveWriter) comment() {
 	if k.ended {
 		return
 	}
+	k.hurry()
 	if _, err := k.ResponseWriter.Write([]byte(keepAliveComment)); err != nil {
 		return // the client has gone; the handler finds out by itself
 	}
@@ -91,5 +110,7 @@ func (k *keepAliveWriter) end() {
 	k.ended = true
 	if k.timer != nil {
 		k.timer.Stop()
+		// What is left of the answer, and the connection's next one, are not bound by it.
+		_ = http.NewResponseController(k.ResponseWriter).SetWriteDeadline(time.Time{})
 	}
 }

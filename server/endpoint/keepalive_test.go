@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func get(t *testing.T, handler http.Handler) *http.Response {
 
 func TestASilentStreamIsKeptAliveBetweenItsEvents(t *testing.T) {
 	next := make(chan struct{})
-	response := get(t, keepAliveAfter(time.Millisecond, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	response := get(t, keepAliveAfter(time.Millisecond, time.Minute, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 		for n := range 3 {
 			_, _ = fmt.Fprintf(w, "data: %d\n\n", n)
@@ -77,7 +78,7 @@ func TestWhatIsNoEventStreamIsLeftAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			body := new(strings.Builder)
-			response := get(t, keepAliveAfter(time.Millisecond, handler))
+			response := get(t, keepAliveAfter(time.Millisecond, time.Minute, handler))
 			_, err := bufio.NewReader(response.Body).WriteTo(body)
 			require.NoError(t, err)
 			assert.Equal(t, "{}", body.String())
@@ -93,4 +94,20 @@ func TestNothingIsWrittenWhenTheHandlerHasReturned(t *testing.T) {
 	k.end()
 	k.comment()
 	assert.Empty(t, recorder.Body.String())
+}
+
+func TestAClientThatDoesNotReadIsNotWaitedFor(t *testing.T) {
+	ended := make(chan error, 1)
+	get(t, keepAliveAfter(time.Hour, 10*time.Millisecond, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		event := []byte("data: " + strings.Repeat("x", 1<<20) + "\n\n")
+		for {
+			if _, err := w.Write(event); err != nil {
+				<-r.Context().Done() // as for a client that has gone
+				ended <- err
+				return
+			}
+		}
+	})))
+	assert.ErrorIs(t, <-ended, os.ErrDeadlineExceeded)
 }

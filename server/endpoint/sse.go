@@ -29,15 +29,16 @@ const linger = 100 * time.Millisecond
 // although they are carried out in the name of whoever opened the stream. And
 // closing a session there drops the answers of calls that are still running.
 type sse struct {
-	guard *guard.Guard
+	guard      *guard.Guard
+	subscribed *subscriptions
 
 	mu       sync.Mutex
 	sessions map[string]*sseSession
 	draining bool
 }
 
-func newSSE(g *guard.Guard) *sse {
-	return &sse{guard: g, sessions: make(map[string]*sseSession)}
+func newSSE(g *guard.Guard, subscribed *subscriptions) *sse {
+	return &sse{guard: g, subscribed: subscribed, sessions: make(map[string]*sseSession)}
 }
 
 func (s *sse) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -87,7 +88,10 @@ func (s *sse) open(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the stream could not be opened", http.StatusInternalServerError)
 		return
 	}
-	defer func() { _ = connected.Close() }() // nothing may write to w after this function
+	defer func() {
+		_ = connected.Close() // nothing may write to w after this function
+		s.subscribed.forget(connected)
+	}()
 
 	select {
 	case <-r.Context().Done():

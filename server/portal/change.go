@@ -132,6 +132,7 @@ func create[T any](ctx context.Context, p *Portal, name string, item T) error {
 }
 
 func (p *Portal) changed(ctx context.Context, name string) {
+	p.changes.Add(1)
 	if p.Changed == nil {
 		return
 	}

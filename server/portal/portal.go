@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/berth-mcp/berth/server/guard"
@@ -44,6 +45,9 @@ type Portal struct {
 
 	mu    sync.Mutex
 	cache map[string]document // by name: what was read last
+
+	changes atomic.Int64 // that this process has made or found
+	last    latest
 
 	watching sync.Mutex
 	known    map[string]store.Version // by name: what subscribers know of; nil while there are none
@@ -131,6 +135,10 @@ func (p *Portal) View(ctx context.Context, reader Reader) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
+	return all.view(reader), nil
+}
+
+func (all contents) view(reader Reader) View {
 	v := View{Goals: []Goal{}, Deliverables: []Deliverable{}}
 	goals := map[string]bool{}
 	for _, g := range all.goals {
@@ -165,7 +173,7 @@ func (p *Portal) View(ctx context.Context, reader Reader) (View, error) {
 	if everything {
 		v.Unreadable = all.unreadable
 	}
-	return v, nil
+	return v
 }
 
 func (r Reader) notes(notes []Note) []Note {

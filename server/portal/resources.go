@@ -46,19 +46,6 @@ func (p *Portal) registerResources(server *mcp.Server) {
 }
 
 func (p *Portal) readResource(ctx context.Context, req *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
-	content, err := p.resource(ctx, req.Params.URI)
-	if err != nil {
-		return nil, err
-	}
-	text, err := json.Marshal(content)
-	if err != nil {
-		return nil, err
-	}
-	return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: req.Params.URI, MIMEType: jsonType, Text: string(text)}}}, nil
-}
-
-// resource is what the caller may see of what a URI names.
-func (p *Portal) resource(ctx context.Context, uri string) (any, error) {
 	reader, err := readerFrom(ctx)
 	if err != nil {
 		return nil, err
@@ -67,34 +54,34 @@ func (p *Portal) resource(ctx context.Context, uri string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if uri == goalsURI {
-		return view.Goals, nil
+	content, found := view.resource(req.Params.URI)
+	if !found {
+		return nil, mcp.ResourceNotFoundError(req.Params.URI)
 	}
-	if uri == deliverablesURI {
-		return view.Deliverables, nil
+	text, err := json.Marshal(content)
+	if err != nil {
+		return nil, err
 	}
-	if id, ok := strings.CutPrefix(uri, goalsURI+"/"); ok {
-		if goal, err := view.Goal(id); err == nil {
-			return goal, nil
-		}
-	}
-	if id, ok := strings.CutPrefix(uri, deliverablesURI+"/"); ok {
-		if deliverable, err := view.Deliverable(id); err == nil {
-			return deliverable, nil
-		}
-	}
-	return nil, mcp.ResourceNotFoundError(uri)
+	return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: req.Params.URI, MIMEType: jsonType, Text: string(text)}}}, nil
 }
 
-// Subscribe says if the caller may be told of changes to a resource: to one that
-// they see.
-func (p *Portal) Subscribe(ctx context.Context, req *mcp.SubscribeRequest) error {
-	// First, so that nothing changes unnoticed in between.
-	if err := p.remember(ctx); err != nil {
-		return err
+// resource is what a URI names.
+func (v View) resource(uri string) (content any, found bool) {
+	switch uri {
+	case goalsURI:
+		return v.Goals, true
+	case deliverablesURI:
+		return v.Deliverables, true
 	}
-	_, err := p.resource(ctx, req.Params.URI)
-	return err
+	if id, ok := strings.CutPrefix(uri, goalsURI+"/"); ok {
+		goal, err := v.Goal(id)
+		return goal, err == nil
+	}
+	if id, ok := strings.CutPrefix(uri, deliverablesURI+"/"); ok {
+		deliverable, err := v.Deliverable(id)
+		return deliverable, err == nil
+	}
+	return nil, false
 }
 
 // Complete offers the ids that an argument may have, of what the caller sees.

@@ -2,7 +2,6 @@ package portal
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -45,22 +44,6 @@ func (p *Portal) look(ctx context.Context, watched func() bool) {
 	p.known = known
 }
 
-// remember begins with what there is now, if nothing is known: what changes from now
-// on is news to who has just subscribed.
-func (p *Portal) remember(ctx context.Context) error {
-	p.watching.Lock()
-	defer p.watching.Unlock()
-	if p.known != nil {
-		return nil
-	}
-	entries, err := p.Store.List(ctx)
-	if err != nil {
-		return fmt.Errorf("the portal's data cannot be reached for now: %w", err)
-	}
-	p.known = versions(entries)
-	return nil
-}
-
 func versions(entries []store.Entry) map[string]store.Version {
 	known := make(map[string]store.Version, len(entries))
 	for _, entry := range entries {
@@ -69,14 +52,16 @@ func versions(entries []store.Entry) map[string]store.Version {
 	return known
 }
 
-// announce compares what there is with what was known, and tells the difference.
-// It gives what is known now.
+// announce compares what there is with what was known, and tells the difference: of
+// everything, if nothing was known, since who has subscribed meanwhile may have missed
+// any of it. It gives what is known now.
 func (p *Portal) announce(ctx context.Context, known map[string]store.Version) (map[string]store.Version, error) {
 	entries, err := p.Store.List(ctx)
 	if err != nil {
 		return nil, err
 	}
 	current := versions(entries)
+	p.changes.Add(1)
 	folders := map[string]bool{}
 	tell := func(name string) {
 		p.Changed(ctx, uriOf(name))
@@ -85,7 +70,7 @@ func (p *Portal) announce(ctx context.Context, known map[string]store.Version) (
 		}
 	}
 	for _, entry := range entries {
-		if known != nil && known[entry.Name] != entry.Version {
+		if known[entry.Name] != entry.Version {
 			tell(entry.Name)
 		}
 	}
