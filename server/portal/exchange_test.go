@@ -2,6 +2,9 @@ package portal_test
 
 import (
 	"encoding/csv"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -82,6 +85,12 @@ func TestAnImportIsAllOrNothing(t *testing.T) {
 	}{
 		"wrong items": {"yaml", "goals:\n- {id: G9, title: '', status: lost, target: soon}\n- {id: G10, title: Fine, status: active, target: 2027-01-01}\n- {id: G10, title: Fine, status: active, target: 2027-01-01}\ndeliverables:\n- {id: D9, goal: G77, title: x, status: done, due: 2027-01-01, depends_on: [D9, D77]}\n",
 			[]string{`goal "G9": title: "": it is required; status: "lost"`, `goal "G10": id: it is there twice`, `deliverable "D9": goal: "G77": there is no such goal`, `depends_on[0]: "D9": use the id of another`, `depends_on[1]: "D77": there is no such`}},
+		"a circle": {"yaml", "deliverables:\n- {id: D7, goal: G1, title: x, status: planned, due: 2027-01-01, depends_on: [D8]}\n- {id: D8, goal: G1, title: x, status: planned, due: 2027-01-01, depends_on: [D9]}\n- {id: D9, goal: G1, title: x, status: planned, due: 2027-01-01, depends_on: [D8, D3]}\n",
+			[]string{`deliverable "D8": depends_on: it would wait for itself: D8 → D9 → D8: take one of these out`}},
+		"a circle with what is there": {"yaml", "deliverables:\n- {id: D3, goal: G1, title: x, status: planned, due: 2027-01-01, depends_on: [D4]}\n- {id: D4, goal: G1, title: x, status: planned, due: 2027-01-01, depends_on: [D1]}\n",
+			[]string{`deliverable "D3": depends_on: it would wait for itself: D3 → D4 → D1 → D3`}},
+		"a circle in a spreadsheet": {"csv", "id,goal,title,owner,status,due,depends_on,acceptance\nD2,G2,x,,planned,2027-01-01,D1,\n",
+			[]string{`D2 → D1 → D2`}},
 		"an unknown field":   {"yaml", "goals:\n- {id: G9, titel: x}\n", []string{"titel"}},
 		"two documents":      {"yaml", "goals: []\n---\ngoals: []\n", []string{"text: it goes on after its first YAML document"}},
 		"not YAML":           {"yaml", "{{", []string{"text: yaml"}},
@@ -97,6 +106,36 @@ func TestAnImportIsAllOrNothing(t *testing.T) {
 			assert.Equal(t, before, ids(view(t, p, manager)))
 		})
 	}
+}
+
+func TestACircleThatAnImportOpensIsGone(t *testing.T) {
+	p, base := inDir(t)
+	// As an edit by hand may leave it.
+	require.NoError(t, os.WriteFile(filepath.Join(base, "clients", "acme", "deliverables", "D3.yaml"),
+		[]byte("client: acme\nid: D3\ngoal: G1\ntitle: x\nstatus: planned\ndue: 2027-01-01\ndepends_on: [D1]\n"), 0o600))
+	d1, err := view(t, p, manager).Deliverable("D1")
+	require.NoError(t, err, "the rest is served")
+	assert.Equal(t, []string{"D2", "D3"}, d1.DependsOn)
+	out, err := p.Export(t.Context(), manager, "yaml")
+	require.NoError(t, err)
+	_, err = p.Import(t.Context(), admin, "yaml", out, false, nil)
+	require.ErrorContains(t, err, "D1 → D3 → D1")
+	_, err = p.Import(t.Context(), admin, "yaml", strings.Replace(out, "      - D3\n", "", 1), false, nil)
+	require.NoError(t, err)
+}
+
+func TestManyCirclesAreToldBriefly(t *testing.T) {
+	p, _ := inDir(t)
+	var text strings.Builder
+	text.WriteString("deliverables:\n")
+	const n = 300
+	for i := range n { // each waits for the next two: circles upon circles
+		fmt.Fprintf(&text, "- {id: X%d, goal: G1, title: x, status: planned, due: 2027-01-01, depends_on: [X%d, X%d]}\n", i, (i+1)%n, (i+2)%n)
+	}
+	_, err := p.Import(t.Context(), admin, "yaml", text.String(), true, nil)
+	require.ErrorContains(t, err, "X0 → X1 → X2")
+	assert.ErrorContains(t, err, "… (280 more) → X0")
+	assert.Less(t, len(err.Error()), 5000)
 }
 
 func TestADryRunChangesNothing(t *testing.T) {

@@ -33,8 +33,7 @@ type Goal struct {
 	Target       string     `json:"target" yaml:"target" jsonschema:"when it is to be reached, YYYY-MM-DD"`
 	Confidential bool       `json:"confidential,omitempty" yaml:"confidential,omitempty" jsonschema:"only managers see it and what serves it"`
 	Links        []Link     `json:"links,omitempty" yaml:"links,omitempty"`
-	Notes        []Note     `json:"notes,omitempty" yaml:"notes,omitempty"`
-	History      []Change   `json:"history,omitempty" yaml:"history,omitempty"`
+	Log          `yaml:",inline"`
 }
 
 // Deliverable is a piece of work that serves a goal.
@@ -48,9 +47,17 @@ type Deliverable struct {
 	DependsOn  []string          `json:"depends_on,omitempty" yaml:"depends_on,omitempty" jsonschema:"ids of deliverables that have to be done first"`
 	Acceptance []string          `json:"acceptance,omitempty" yaml:"acceptance,omitempty" jsonschema:"what has to hold for it to be done"`
 	Links      []Link            `json:"links,omitempty" yaml:"links,omitempty"`
-	Notes      []Note            `json:"notes,omitempty" yaml:"notes,omitempty"`
-	History    []Change          `json:"history,omitempty" yaml:"history,omitempty"`
+	Log        `yaml:",inline"`
 }
+
+// Log is what has happened to an item. It only grows: import leaves it as it is.
+type Log struct {
+	Notes   []Note   `json:"notes,omitempty" yaml:"notes,omitempty"`
+	History []Change `json:"history,omitempty" yaml:"history,omitempty"`
+}
+
+// log is for those to whom it does not matter whose log it is.
+func (l *Log) log() *Log { return l }
 
 // Link leads to more about an item.
 type Link struct {

@@ -22,13 +22,6 @@ var files embed.FS
 // its own there has a sample in its name.
 type sample struct{ documents map[string][]byte }
 
-// agreement is goals and deliverables in one document: what the sample is
-// written in, and what is imported and exported.
-type agreement struct {
-	Goals        []Goal        `yaml:"goals"`
-	Deliverables []Deliverable `yaml:"deliverables"`
-}
-
 func newSample(client string) (*sample, error) {
 	raw, err := files.ReadFile("data/clients/" + client + ".yaml")
 	if errors.Is(err, fs.ErrNotExist) {

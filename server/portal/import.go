@@ -1,0 +1,169 @@
+package portal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/berth-mcp/berth/server/store"
+)
+
+type importIn struct {
+	Format string `json:"format" jsonschema:"yaml or csv"`
+	Text   string `json:"text" jsonschema:"as export gives it"`
+	DryRun bool   `json:"dry_run,omitempty" jsonschema:"only say what would be done"`
+}
+
+// Imported says what an import did.
+type Imported struct {
+	Added     []string `json:"added" jsonschema:"ids"`
+	Replaced  []string `json:"replaced" jsonschema:"ids"`
+	Unchanged []string `json:"unchanged" jsonschema:"ids"`
+	DryRun    bool     `json:"dry_run,omitempty"`
+}
+
+// importItems tells how far it is, as a large import into a bucket takes a while.
+func (p *Portal) importItems(ctx context.Context, req *mcp.CallToolRequest, in importIn) (*mcp.CallToolResult, Imported, error) {
+	reader, err := readerFrom(ctx)
+	if err != nil {
+		return nil, Imported{}, err
+	}
+	var progress func(done, all int)
+	if token := req.Params.GetProgressToken(); token != nil && req.Session != nil {
+		progress = func(done, all int) {
+			// A client that does not get it has lost nothing but the sight of it.
+			_ = req.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{
+				ProgressToken: token, Progress: float64(done), Total: float64(all), Message: fmt.Sprintf("%d of %d imported", done, all),
+			})
+		}
+	}
+	out, err := p.Import(ctx, reader, in.Format, in.Text, in.DryRun, progress)
+	return nil, out, err
+}
+
+// Import adds or replaces items. Nothing is written if any of them is wrong; all
+// that is wrong is in the error. An import that was interrupted can be made again:
+// what is there already is left as it is.
+func (p *Portal) Import(ctx context.Context, r Reader, format, text string, dryRun bool, progress func(done, all int)) (Imported, error) {
+	items, err := parse(format, text)
+	if err != nil {
+		return nothingImported(dryRun), err
+	}
+	all, err := p.load(ctx)
+	if err != nil {
+		return nothingImported(dryRun), err
+	}
+	if err := items.check(all); err != nil {
+		return nothingImported(dryRun), err
+	}
+	i := importing{
+		portal: p, change: p.newChange(r, "imported"), total: len(items.Goals) + len(items.Deliverables),
+		progress: progress, out: nothingImported(dryRun),
+	}
+	for _, g := range items.Goals {
+		if err := importOne(ctx, &i, g.ID, goalName(g.ID), g, nil); err != nil {
+			return i.out, err
+		}
+	}
+	var complete func(d *Deliverable, before Deliverable)
+	if format == formatCSV { // which has no column for them
+		complete = func(d *Deliverable, before Deliverable) { d.Links = before.Links }
+	}
+	for _, d := range items.Deliverables {
+		if err := importOne(ctx, &i, d.ID, deliverableName(d.ID), d, complete); err != nil {
+			return i.out, err
+		}
+	}
+	return i.out, nil
+}
+
+func nothingImported(dryRun bool) Imported {
+	return Imported{Added: []string{}, Replaced: []string{}, Unchanged: []string{}, DryRun: dryRun}
+}
+
+// importing is an import on its way.
+type importing struct {
+	portal      *Portal
+	change      change
+	done, total int
+	progress    func(done, all int) // nil if nobody wants to know
+	out         Imported
+}
+
+// item is a goal or a deliverable.
+type item[T any] interface {
+	*T
+	log() *Log
+	check() error
+}
+
+// importOne imports one item, and tells how far the import is. complete gives it
+// what the format has no place for; nil if there is nothing.
+func importOne[T any, P item[T]](ctx context.Context, i *importing, id, name string, incoming T, complete func(item *T, before T)) error {
+	outcome, err := replaceOne[T, P](ctx, i, name, incoming, complete)
+	if err != nil {
+		return fmt.Errorf("%s: %w; %d of %d were imported: import the same again to go on", id, err, i.done, i.total)
+	}
+	*outcome = append(*outcome, id)
+	if i.done++; i.progress != nil {
+		i.progress(i.done, i.total)
+	}
+	return ctx.Err()
+}
+
+// replaceOne puts an item in the place of what is there, until nobody was faster,
+// and says which list of the outcome it belongs to.
+func replaceOne[T any, P item[T]](ctx context.Context, i *importing, name string, incoming T, complete func(item *T, before T)) (*[]string, error) {
+	for range attempts {
+		data, version, err := i.portal.Store.Read(ctx, name)
+		if err != nil && !errors.Is(err, store.ErrNotExist) {
+			return nil, err
+		}
+		next, kept, outcome := incoming, Log{}, &i.out.Added
+		if err == nil {
+			outcome = &i.out.Replaced
+			// A document that cannot be used is replaced: that is how to mend it.
+			if before, err := decodeItem[T](i.portal.Client, data); err == nil {
+				if complete != nil {
+					complete(&next, *before)
+				}
+				kept = *P(before).log()
+				*P(before).log(), *P(&next).log() = Log{}, Log{}
+				if sameYAML(next, *before) {
+					return &i.out.Unchanged, nil
+				}
+			}
+		}
+		kept.History = i.change.record(kept.History)
+		*P(&next).log() = kept
+		if err := P(&next).check(); err != nil || i.out.DryRun {
+			return outcome, err
+		}
+		if data, err = encode(i.portal.Client, next); err != nil {
+			return nil, err
+		}
+		_, err = i.portal.Store.Write(ctx, name, data, version)
+		if err == nil {
+			i.portal.changed(ctx, name)
+			return outcome, nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return nil, err
+		}
+	}
+	return nil, errors.New("too many others are changing it")
+}
+
+// sameYAML says if two items are written the same: an empty list and none are.
+func sameYAML(a, b any) bool {
+	left, err := yaml.Marshal(a)
+	if err != nil {
+		return false
+	}
+	right, err := yaml.Marshal(b)
+	return err == nil && bytes.Equal(left, right)
+}
