@@ -31,7 +31,7 @@ func build(ctx context.Context, tools, binary string, progress Progress) error {
 		return fmt.Errorf("asking which Pulumi tools/go.mod pins: %w", explain(err))
 	}
 	pinned := strings.TrimSpace(string(version))
-	progress.Note(fmt.Sprintf("There is no usable Pulumi command on PATH, so version %s is built from source, once (about five minutes on two cores).", pinned))
+	progress.Note(fmt.Sprintf("There is no pulumi command on PATH that is as new as %s, so that is built from source: once, in about five minutes on two cores.", pinned))
 
 	if err := os.MkdirAll(filepath.Dir(binary), 0o755); err != nil {
 		return fmt.Errorf("making the cache for Pulumi: %w", err)

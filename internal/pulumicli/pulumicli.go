@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/pulumi/pulumi/sdk/v3"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
@@ -30,12 +31,13 @@ type Progress interface {
 	Compiled(done, total int)
 }
 
-// Find gives a Pulumi command that the Automation API accepts: from PATH, else
+// Find gives a Pulumi command that is at least as new as the SDK: from PATH, else
 // from the cache, else built from tools/go.mod below root, the directory of
 // Berth's go.mod. Any number of processes may call it at once: one builds, the
 // others wait for it.
 func Find(ctx context.Context, root string, progress Progress) (auto.PulumiCommand, error) {
-	if command, err := auto.NewPulumiCommand(nil); err == nil {
+	// The Automation API would take one that is years old, and fail at its answers.
+	if command, err := auto.NewPulumiCommand(&auto.PulumiCommandOptions{Version: sdk.Version}); err == nil {
 		return command, nil
 	}
 	dir, err := home(root)

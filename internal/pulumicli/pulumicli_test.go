@@ -63,10 +63,12 @@ func TestACommandOnPathIsTakenIfItIsNewEnough(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "3.260.0", found.Version().String())
 
-	command(t, filepath.Join(bin, "pulumi"), "v2.1.0")
-	found, err = Find(t.Context(), root, &notes{})
-	require.NoError(t, err)
-	assert.Equal(t, "3.250.0", found.Version().String(), "one that the SDK refuses is passed over")
+	for _, old := range []string{"v2.1.0", "v3.10.0"} {
+		command(t, filepath.Join(bin, "pulumi"), old)
+		found, err = Find(t.Context(), root, &notes{})
+		require.NoError(t, err)
+		assert.Equal(t, "3.250.0", found.Version().String(), "%s is passed over", old)
+	}
 }
 
 func TestAnotherPinIsAnotherCommand(t *testing.T) {

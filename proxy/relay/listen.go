@@ -16,6 +16,16 @@ func (e *PortTakenError) Error() string {
 	return fmt.Sprintf("port %d is taken, perhaps by another berth-proxy: stop that, or choose another port with --port (0 takes any that is free)", e.Port)
 }
 
+// CheckPort says what [New] would say of a port that cannot be listened on, for whoever
+// has much to do before.
+func CheckPort(port int) error {
+	listeners, _, err := listen(port, slog.New(slog.DiscardHandler))
+	for _, l := range listeners {
+		_ = l.Close() // never used
+	}
+	return err
+}
+
 // anyPortAttempts bounds the search for a port that is free on both addresses. That the
 // system's choice for one is taken on the other is rare already.
 const anyPortAttempts = 16

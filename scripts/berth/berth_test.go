@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -221,18 +222,45 @@ func TestATryThatIsKilledHardLeavesNothingBehind(t *testing.T) {
 	}, 20*time.Second, 50*time.Millisecond, "processes or files stay behind")
 }
 
-func TestATakenPortIsSaidAtOnce(t *testing.T) {
+func TestATryThatIsInterruptedWhileItCompilesSaysSoAndLeavesNothing(t *testing.T) {
+	cmd, temporary, _ := berth(t, "try", "--once")
+	cmd.Env = append(cmd.Env, "PATH="+pathWithGoAlone(t), pulumicli.CacheVar+"="+t.TempDir(), "GOCACHE="+t.TempDir())
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	require.NoError(t, cmd.Start())
+	assert.Eventually(t, func() bool {
+		compiling := false
+		_ = filepath.WalkDir(temporary, func(path string, _ fs.DirEntry, _ error) error {
+			compiling = compiling || strings.HasPrefix(filepath.Base(path), "go-build")
+			return nil
+		})
+		return compiling
+	}, time.Minute, 10*time.Millisecond, "go compiles nothing")
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	require.Error(t, cmd.Wait())
+	assert.Contains(t, out.String(), "berth: interrupted")
+	assertEmpty(t, temporary)
+}
+
+func TestAPortThatCannotBeListenedOnIsSaidAtOnce(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer listener.Close()
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	require.NoError(t, err)
-	cmd, temporary, _ := berth(t, "try", "--port", port)
-	out, err := cmd.CombinedOutput()
-	require.Error(t, err)
-	assert.Contains(t, string(out), "port "+port+" on localhost is taken")
-	assert.NotContains(t, string(out), "pulumi up")
-	assertEmpty(t, temporary)
+	for port, says := range map[string]string{
+		port:    "port " + port + " is taken",
+		"99999": "invalid port",
+		"-1":    "invalid port",
+	} {
+		cmd, temporary, _ := berth(t, "try", "--port", port)
+		out, err := cmd.CombinedOutput()
+		require.Error(t, err)
+		assert.Contains(t, string(out), says)
+		assert.Contains(t, string(out), "--port")
+		assert.NotContains(t, string(out), "pulumi up")
+		assertEmpty(t, temporary)
+	}
 }
 
 func TestTryOutsideOfACloneSaysWhereToRunIt(t *testing.T) {
@@ -245,17 +273,22 @@ func TestTryOutsideOfACloneSaysWhereToRunIt(t *testing.T) {
 
 func TestWhereThereIsNoPulumiAndNoWayToBuildItOneSentenceSaysSo(t *testing.T) {
 	cmd, temporary, _ := berth(t, "try", "--once")
-	bin := t.TempDir()
-	gobin, err := exec.LookPath("go")
-	require.NoError(t, err)
-	require.NoError(t, os.Symlink(gobin, filepath.Join(bin, "go")))
-	cmd.Env = append(cmd.Env, "PATH="+bin, pulumicli.CacheVar+"="+t.TempDir(), "GOMODCACHE="+t.TempDir(), "GOFLAGS=-modcacherw")
+	cmd.Env = append(cmd.Env, "PATH="+pathWithGoAlone(t), pulumicli.CacheVar+"="+t.TempDir(), "GOMODCACHE="+t.TempDir(), "GOFLAGS=-modcacherw")
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err)
 	assert.Contains(t, string(out), "berth: ")
 	assert.Contains(t, string(out), "module lookup disabled by GOPROXY=off")
 	assert.NotContains(t, string(out), "panic")
 	assertEmpty(t, temporary)
+}
+
+func pathWithGoAlone(t *testing.T) string {
+	t.Helper()
+	bin := t.TempDir()
+	gobin, err := exec.LookPath("go")
+	require.NoError(t, err)
+	require.NoError(t, os.Symlink(gobin, filepath.Join(bin, "go")))
+	return bin
 }
 
 func assertEmpty(t *testing.T, dir string) {

@@ -59,7 +59,21 @@ func Enter(dir string) error {
 			return fmt.Errorf("setting %s: %w", name, err)
 		}
 	}
-	return nil
+	return noTelemetry()
+}
+
+// noTelemetry turns off what Go begins in each new home: a process in the background,
+// which would write into it when its owner removes it already.
+func noTelemetry() error {
+	config, err := os.UserConfigDir()
+	if err != nil {
+		return fmt.Errorf("looking for Go's settings: %w", err)
+	}
+	dir := filepath.Join(config, "go", "telemetry")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("making a home: %w", err)
+	}
+	return os.WriteFile(filepath.Join(dir, "mode"), []byte("off"), 0o600)
 }
 
 // caches are the variables that hold the build caches in place.

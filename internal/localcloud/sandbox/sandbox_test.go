@@ -19,6 +19,7 @@ import (
 type report struct {
 	Environ     []string
 	GoCache     string
+	GoTelemetry string
 	Home        string
 	Credentials string // why none were found, or "found"
 }
@@ -42,6 +43,8 @@ func inside(dir string) {
 	r.Home, _ = os.UserHomeDir()
 	cache, _ := exec.Command("go", "env", "GOCACHE").Output()
 	r.GoCache = strings.TrimSpace(string(cache))
+	telemetry, _ := exec.Command("go", "env", "GOTELEMETRY").Output()
+	r.GoTelemetry = strings.TrimSpace(string(telemetry))
 	found, err := credentials.DetectDefault(&credentials.DetectOptions{Scopes: []string{"x"}})
 	if err == nil {
 		_, err = found.Token(context.Background())
@@ -94,4 +97,5 @@ func TestNothingOfARealAccountIsFoundInside(t *testing.T) {
 	assert.NotEqual(t, "found", got.Credentials, "no login of the host's is in reach")
 	assert.NotContains(t, strings.Join(got.Environ, "\n"), "GOOGLE_APPLICATION_CREDENTIALS")
 	assert.Equal(t, hostile["GOCACHE"], got.GoCache, "builds stay warm")
+	assert.Equal(t, "off", got.GoTelemetry, "go starts no process that outlives the sandbox")
 }

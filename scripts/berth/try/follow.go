@@ -18,6 +18,9 @@ var nouns = map[string]string{
 	"gcp:serviceaccount/account:Account":                 "service account",
 }
 
+// left is what stays in the cloud when it is deleted from a stack.
+var left = map[string]bool{"gcp:projects/service:Service": true}
+
 // changing are the engine's operations that change something in the cloud.
 var changing = map[apitype.OpType]bool{apitype.OpCreate: true, apitype.OpUpdate: true, apitype.OpDelete: true, apitype.OpReplace: true}
 
@@ -31,6 +34,9 @@ func follow(s *story) (stream chan<- events.EngineEvent, resources <-chan string
 			step := event.ResourcePreEvent
 			if step == nil || !changing[step.Metadata.Op] || !strings.HasPrefix(step.Metadata.Type, "gcp:") {
 				continue // the stack and the component are not in the cloud
+			}
+			if step.Metadata.Op == apitype.OpDelete && left[step.Metadata.Type] {
+				continue
 			}
 			noun, known := nouns[step.Metadata.Type]
 			if !known {

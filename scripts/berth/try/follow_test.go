@@ -18,6 +18,7 @@ func TestWhatTheEngineChangedIsToldInWordsAndOnce(t *testing.T) {
 		{Op: apitype.OpCreate, Type: "gcp:projects/service:Service"},
 		{Op: apitype.OpCreate, Type: "gcp:projects/service:Service"},
 		{Op: apitype.OpDelete, Type: "gcp:cloudrunv2/service:Service"},
+		{Op: apitype.OpDelete, Type: "gcp:projects/service:Service"}, // stays enabled
 		{Op: apitype.OpCreate, Type: "gcp:storage/bucket:Bucket"},
 	} {
 		stream <- events.EngineEvent{EngineEvent: apitype.EngineEvent{ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: step}}}

@@ -70,7 +70,9 @@ func (s *story) Note(what string) {
 	defer s.mu.Unlock()
 	switch {
 	case s.current == "" && what != "":
-		s.say("    %s", what)
+		for _, line := range wrap(what, detailWidth) {
+			s.say("    %s", line)
+		}
 	case s.terminal && s.current != "":
 		s.clear()
 		line := fmt.Sprintf("..  %s  %s", s.current, what)

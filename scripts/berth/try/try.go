@@ -66,6 +66,7 @@ func run(ctx context.Context, s *story, once bool, port int) (err error) {
 	w.invite(s)
 	<-ctx.Done()
 	s.say("")
+	s.say("Taking it down. Ctrl-C again ends at once, and leaves nothing either.")
 	down, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownTime)
 	defer cancel()
 	return perform(down, s, w, ending)
@@ -82,9 +83,9 @@ var (
 	opening = []step{
 		{"pulumi up: the stack dev, as Pulumi.dev.yaml says", (*world).up},
 		{"Ada, who is in the developers' group, calls the server", (*world).adaCalls},
+		{"Bo, who is not, is refused", (*world).boIsRefused},
 	}
 	rest = []step{
-		{"Bo, who is not, is refused", (*world).boIsRefused},
 		{"Onboarding: Bo joins the group, and the server answers", (*world).onboard},
 		{"Offboarding: Bo leaves the group, and is refused again", (*world).offboard},
 	}
@@ -100,11 +101,17 @@ func perform(ctx context.Context, s *story, w *world, steps []step) error {
 		details, err := step.do(w, ctx)
 		done(err, details...)
 		if err != nil {
-			if ctx.Err() != nil {
-				return errors.New("interrupted; the local cloud and all that was on it are gone")
-			}
-			return fmt.Errorf("%s: %w", step.title, err)
+			return unlessInterrupted(ctx, fmt.Errorf("%s: %w", step.title, err))
 		}
 	}
 	return nil
+}
+
+// unlessInterrupted is err, or that it was interrupted: then whatever was under way
+// fails, and says nothing of use.
+func unlessInterrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errors.New("interrupted; the local cloud and all that was on it are gone")
+	}
+	return err
 }

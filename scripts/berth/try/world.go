@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/berth-mcp/berth/infra/client"
@@ -20,6 +18,7 @@ import (
 	"github.com/berth-mcp/berth/internal/localcloud/sandbox"
 	"github.com/berth-mcp/berth/internal/pulumicli"
 	"github.com/berth-mcp/berth/internal/watchdog"
+	"github.com/berth-mcp/berth/proxy/relay"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
@@ -57,12 +56,13 @@ func newWorld(ctx context.Context, s *story, port int) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := portIsFree(port); err != nil {
+	// The proxy itself would find out only after the deployment.
+	if err := relay.CheckPort(port); err != nil {
 		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "berth-try-")
 	if err != nil {
-		return nil, fmt.Errorf("making a directory to work in: %w", err)
+		return nil, fmt.Errorf("making a directory to work in: %w; set TMPDIR to one that you may write", err)
 	}
 	guard, err := watchdog.New(dir)
 	if err != nil {
@@ -70,7 +70,7 @@ func newWorld(ctx context.Context, s *story, port int) (*world, error) {
 	}
 	w := &world{story: s, watchdog: guard, dir: dir, root: root, port: port}
 	if err := w.make(ctx); err != nil {
-		return nil, errors.Join(err, w.close())
+		return nil, errors.Join(unlessInterrupted(ctx, err), w.close())
 	}
 	return w, nil
 }
@@ -78,6 +78,9 @@ func newWorld(ctx context.Context, s *story, port int) (*world, error) {
 // make starts what the story takes place on.
 func (w *world) make(ctx context.Context) error {
 	if err := sandbox.Enter(filepath.Join(w.dir, "home")); err != nil {
+		return err
+	}
+	if err := w.keepTemporaryFiles(); err != nil {
 		return err
 	}
 	log.SetOutput(io.Discard) // the image builder's; its errors come back as such
@@ -91,14 +94,14 @@ func (w *world) make(ctx context.Context) error {
 	return err
 }
 
-// portIsFree asks at once what the proxy would find out only after the
-// deployment. Port 0, any, always is.
-func portIsFree(port int) error {
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		return fmt.Errorf("port %d on localhost is taken: end what listens there, or choose another with --port (0 takes any that is free)", port)
+// keepTemporaryFiles makes what compilers write for a while go with the rest: "go
+// build" leaves hundreds of megabytes behind when it is interrupted.
+func (w *world) keepTemporaryFiles() error {
+	temporary := filepath.Join(w.dir, "tmp")
+	if err := os.Mkdir(temporary, 0o700); err != nil {
+		return err
 	}
-	return listener.Close()
+	return os.Setenv("TMPDIR", temporary)
 }
 
 func (w *world) start(ctx context.Context, command auto.PulumiCommand) error {
@@ -255,12 +258,18 @@ func (w *world) nothingIsLeft(context.Context) ([]string, error) {
 
 // invite says how to go on by hand.
 func (w *world) invite(s *story) {
+	page := strings.TrimSuffix(w.ada.endpoint, "mcp")
 	s.say("")
-	s.say("It is up. Point your editor at it:")
+	s.say("It is up. Here you are Ada; point your editor, or any MCP client, at her proxy:")
 	s.say("    %s", w.ada.endpoint)
 	s.say("for instance:")
 	s.say("    claude mcp add --transport http berth-dev %s", w.ada.endpoint)
-	s.say("You are %s there. Without an identity, the service answers 401:", ada)
+	s.say("    npx @modelcontextprotocol/inspector --cli %s --transport http --method tools/list", w.ada.endpoint)
+	s.say("See in a browser what it does:")
+	s.say("    %s", page)
+	s.say("Here you are Bo, whose editor is told why he is refused:")
+	s.say("    %s", w.bo.endpoint)
+	s.say("Here you are nobody, and Google's front end answers 401:")
 	s.say("    curl -i %s/mcp", w.url)
 	s.say("")
 	s.say("Ctrl-C takes everything down again.")
