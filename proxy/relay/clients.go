@@ -12,8 +12,8 @@ type backend struct {
 	stats    *stats
 	sessions *sessions
 
-	// ownLogin is set once the server has asked for a login of its own: it has named the
-	// metadata of its authorization (RFC 9728), and clients look for that.
+	// ownLogin is set once the server itself, and not the platform, has asked for a login:
+	// clients then look for what it says of that.
 	ownLogin atomic.Bool
 }
 

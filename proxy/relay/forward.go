@@ -36,6 +36,9 @@ func (s *Relay) forward(w http.ResponseWriter, r *http.Request, rt route) (statu
 		_ = resp.Body.Close()
 		f = compressed(up.Target)
 	}
+	if f == nil && asksForMetadata(r) {
+		rt.localiseMetadata(resp)
+	}
 	gone := span.ctx.Err() != nil // the client has gone, or the proxy stops: a sentence has no reader
 	if r.Method == http.MethodPost && (f == nil || !gone) {
 		up.stats.calls.Add(1)
@@ -64,8 +67,8 @@ func requestHeader(r *http.Request) http.Header {
 	if header.Get("User-Agent") == "" {
 		header.Set("User-Agent", "") // or the transport would put in its own
 	}
-	if mayBeginWithEndpoint(r) {
-		header.Del("Accept-Encoding") // a compressed stream cannot be rewritten
+	if mayBeginWithEndpoint(r) || asksForMetadata(r) {
+		header.Del("Accept-Encoding") // what is compressed cannot be rewritten
 	}
 	return header
 }

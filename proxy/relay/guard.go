@@ -35,14 +35,3 @@ func isLocalOrigin(origin string) bool {
 	}
 	return false
 }
-
-// asksForOAuth reports whether a client is looking for an authorization server, by a path
-// below its target: RFC 9728 and RFC 8414 metadata, which may have the resource's path
-// behind it, OpenID discovery, dynamic registration. The proxy itself signs the requests,
-// and an answer of the platform would start a login that cannot succeed. A server with a
-// login of its own is asked.
-func asksForOAuth(path string) bool {
-	return strings.Contains(path, "/.well-known/oauth-") ||
-		strings.Contains(path, "/.well-known/openid-configuration") ||
-		path == "/register"
-}

@@ -1,10 +1,6 @@
 package relay
 
-import (
-	"net/http"
-	"regexp"
-	"slices"
-)
+import "net/http"
 
 // fromPlatform reports whether a failure was answered by the platform in front of the
 // server. Cloud Run's front end answers in HTML. A server of MCP answers a failure in
@@ -19,17 +15,8 @@ func fromPlatform(resp *http.Response) bool {
 	default:
 		return false
 	}
-	return !asksForOwnLogin(resp) && hasMediaType(resp.Header.Values("Content-Type"), "text/html")
+	return !namesMetadata(resp) && hasMediaType(resp.Header.Values("Content-Type"), "text/html")
 }
-
-// asksForOwnLogin reports whether a server asks for a login that is its own.
-func asksForOwnLogin(resp *http.Response) bool {
-	return slices.ContainsFunc(resp.Header.Values("WWW-Authenticate"), resourceMetadata.MatchString)
-}
-
-// resourceMetadata is the parameter of a challenge that names the metadata's URL (RFC 9728,
-// section 5.1).
-var resourceMetadata = regexp.MustCompile(`(?i)\bresource_metadata\s*=\s*("[^"]*"|[^\s,"]*)`)
 
 // refusedByPlatform reports whether the platform did not let a request through to the
 // server. It has then had no effect and may be sent again.

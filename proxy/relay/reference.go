@@ -57,11 +57,12 @@ func (rt route) inside(ref *url.URL) (here string, inside bool) {
 	if (u.Scheme != "https" && u.Scheme != "http") || u.User != nil || canonicalHost(u) != base.Host {
 		return "", false
 	}
-	rest, inside := strings.CutPrefix(u.EscapedPath(), base.Path)
+	document, path := splitDocument(u.EscapedPath())
+	rest, inside := strings.CutPrefix(path, base.Path)
 	if !inside || (rest != "" && rest[0] != '/') {
 		return "", false
 	}
-	here = rt.prefix + rest
+	here = document + rt.prefix + rest
 	if here == "" {
 		here = "/"
 	}
@@ -102,7 +103,8 @@ func (rt route) mayLeadTo(ref string) bool {
 	if !known || !here {
 		return known
 	}
-	rest, inside := strings.CutPrefix(to.EscapedPath(), rt.prefix)
+	_, path = splitDocument(to.EscapedPath())
+	rest, inside := strings.CutPrefix(path, rt.prefix)
 	return inside && (rest == "" || rest[0] == '/')
 }
 

@@ -31,28 +31,32 @@ func testRoute(t *testing.T, path string) route {
 
 func TestAReferenceLeadsIntoItsOwnTargetOrAway(t *testing.T) {
 	for ref, want := range map[string]string{
-		"":                                   "/acme/mcp",
-		"?s=1":                               "/acme/mcp?s=1",
-		"message?s=1":                        "/acme/message?s=1",
-		"/base/message":                      "/acme/message",
-		" /base/message ":                    "/acme/message",
-		"https://acme.example/base/x":        "/acme/x",
-		"http://acme.example/base/x":         "/acme/x",
-		"//acme.example/base/x":              "/acme/x",
-		"https://acme.example/other":         "https://acme.example/other",
-		"https://evil.example/mcp":           "https://evil.example/mcp",
-		"https://evil.example:3030/mcp":      "https://evil.example:3030/mcp",
-		"http://10.0.0.1:3030/mcp":           "http://10.0.0.1:3030/mcp",
-		"http://localhost:3031/globex":       "http://localhost:3031/globex",
-		"http://localhost/globex":            "http://localhost/globex",
-		"http://localhost:3030/acme/x":       "http://localhost:3030/acme/x",
-		"http://127.0.0.1:3030/acme":         "http://127.0.0.1:3030/acme",
-		"//[::1]:3030/acme?x":                "//[::1]:3030/acme?x",
-		"/acme/x":                            "/acme/x", // it leads back, though not the server's doing
-		"mailto:ada@example.com":             "mailto:ada@example.com",
-		"/base//localhost:3030/globex":       "/acme//localhost:3030/globex",
-		"https://acme.example/base/..%2fx":   "/acme/..%2fx",
-		"https://localhost.evil.example/mcp": "https://localhost.evil.example/mcp",
+		"":                              "/acme/mcp",
+		"?s=1":                          "/acme/mcp?s=1",
+		"message?s=1":                   "/acme/message?s=1",
+		"/base/message":                 "/acme/message",
+		" /base/message ":               "/acme/message",
+		"https://acme.example/base/x":   "/acme/x",
+		"http://acme.example/base/x":    "/acme/x",
+		"//acme.example/base/x":         "/acme/x",
+		"https://acme.example/other":    "https://acme.example/other",
+		"https://evil.example/mcp":      "https://evil.example/mcp",
+		"https://evil.example:3030/mcp": "https://evil.example:3030/mcp",
+		"http://10.0.0.1:3030/mcp":      "http://10.0.0.1:3030/mcp",
+		"http://localhost:3031/globex":  "http://localhost:3031/globex",
+		"http://localhost/globex":       "http://localhost/globex",
+		"http://localhost:3030/acme/x":  "http://localhost:3030/acme/x",
+		"http://127.0.0.1:3030/acme":    "http://127.0.0.1:3030/acme",
+		"//[::1]:3030/acme?x":           "//[::1]:3030/acme?x",
+		"/acme/x":                       "/acme/x", // it leads back, though not the server's doing
+
+		"/.well-known/oauth-protected-resource/acme/x":                     "/.well-known/oauth-protected-resource/acme/x",
+		"/.well-known/oauth-protected-resource/base/x":                     "/.well-known/oauth-protected-resource/acme/x",
+		"https://acme.example/.well-known/oauth-protected-resource/base/x": "/.well-known/oauth-protected-resource/acme/x",
+		"mailto:ada@example.com":                                           "mailto:ada@example.com",
+		"/base//localhost:3030/globex":                                     "/acme//localhost:3030/globex",
+		"https://acme.example/base/..%2fx":                                 "/acme/..%2fx",
+		"https://localhost.evil.example/mcp":                               "https://localhost.evil.example/mcp",
 	} {
 		got, err := testRoute(t, "/acme/mcp").toLocal(ref)
 		require.NoError(t, err, ref)
@@ -63,6 +67,7 @@ func TestAReferenceLeadsIntoItsOwnTargetOrAway(t *testing.T) {
 func TestAReferenceDoesNotLeadToAnotherClient(t *testing.T) {
 	const path = "/globex/mcp"
 	refs := []string{
+		"/.well-known/oauth-protected-resource" + path, "/.well-known/oauth-protected-resource/../.." + path, "/.well-known/oauth-protected-resource/acme/%2e%2e" + path,
 		path, "../globex/mcp", "/mcp", "/", "/base/../globex/mcp", "/acmes/mcp", "/acme/../globex/mcp",
 		"https://localhost:3030" + path, "ws://localhost:3030" + path, "http://localhost:3030", "http://localhost:03030" + path,
 		// As browsers read them.

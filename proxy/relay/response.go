@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -122,10 +121,10 @@ func (s *Relay) headerOf(resp *http.Response, rt route) http.Header {
 			header.Set("Location", to)
 		}
 	}
-	if asksForOwnLogin(resp) {
-		if resp.StatusCode == http.StatusUnauthorized {
-			rt.backend.ownLogin.Store(true)
-		}
+	if resp.StatusCode == http.StatusUnauthorized {
+		rt.backend.ownLogin.Store(true)
+	}
+	if namesMetadata(resp) {
 		s.localiseChallenges(header, rt)
 	}
 	// The rest of what keeps a page of one client's server from calling the others: in a
@@ -134,30 +133,6 @@ func (s *Relay) headerOf(resp *http.Response, rt route) http.Header {
 	header.Add("Content-Security-Policy", "sandbox")
 	header.Set("X-Content-Type-Options", "nosniff")
 	return header
-}
-
-// localiseChallenges has a client look for a server's metadata by way of the proxy: the
-// platform lets nobody else in. A challenge that would lead it astray is left out.
-func (s *Relay) localiseChallenges(header http.Header, rt route) {
-	challenges := header.Values("WWW-Authenticate")
-	header.Del("WWW-Authenticate")
-	for _, challenge := range challenges {
-		steered := false
-		challenge = resourceMetadata.ReplaceAllStringFunc(challenge, func(parameter string) string {
-			name, ref, _ := strings.Cut(parameter, "=")
-			to, err := rt.toLocal(strings.Trim(ref, "\" \t"))
-			steered = steered || err != nil
-			if strings.HasPrefix(to, "/") {
-				to = rt.local.Scheme + "://" + rt.local.Host + to
-			}
-			return strings.TrimSpace(name) + `="` + to + `"`
-		})
-		if steered {
-			s.log.Warn("left out a challenge of a server", "client", rt.backend.Name, "error", errSteered)
-			continue
-		}
-		header.Add("WWW-Authenticate", challenge)
-	}
 }
 
 // A wholeWriter passes a body of known length on. It flushes each part but the last, which

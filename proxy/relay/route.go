@@ -19,16 +19,17 @@ type route struct {
 // routeFor finds the target of a request: /CLIENT/anything, or with one client also
 // /anything.
 func (s *Relay) routeFor(all clients, r *http.Request) (route, bool) {
-	path := strings.TrimPrefix(r.URL.EscapedPath(), s.prefix)
+	document, path := splitDocument(r.URL.EscapedPath())
+	path = strings.TrimPrefix(path, s.prefix)
 	if !strings.HasPrefix(path, "/") { // OPTIONS *, CONNECT host:port
 		return route{}, false
 	}
 	first, _, _ := strings.Cut(path[1:], "/")
 	if u := all.named(first); u != nil {
-		return s.newRoute(u, s.prefix+"/"+first, r), true
+		return s.newRoute(u, document, s.prefix+"/"+first, r), true
 	}
 	if len(all) == 1 && !otherClient.MatchString(path) {
-		return s.newRoute(all[0], s.prefix, r), true
+		return s.newRoute(all[0], document, s.prefix, r), true
 	}
 	return route{}, false
 }
@@ -37,14 +38,21 @@ func (s *Relay) routeFor(all clients, r *http.Request) (route, bool) {
 // its own login perhaps, is not for the one client that is.
 var otherClient = regexp.MustCompile(`^/[a-z0-9][a-z0-9-]{0,62}/(mcp|sse)(/|$)`)
 
-func (s *Relay) newRoute(up *backend, prefix string, r *http.Request) route {
+// newRoute is that of a path of the target, or of a document about it.
+func (s *Relay) newRoute(up *backend, document, prefix string, r *http.Request) route {
 	local := *r.URL
 	local.Scheme, local.Host = "http", r.Host
 	u := *up.base
-	// Names and secrets need no escapes, so that it is the same length in both forms of the path.
-	u.Path = up.base.Path + strings.TrimPrefix(local.Path, prefix)
-	u.RawPath = up.base.Path + strings.TrimPrefix(local.EscapedPath(), prefix)
+	// Documents, names and secrets need no escapes, so that they are the same length in both
+	// forms of the path.
+	leadsTo := func(path string) string {
+		return document + up.base.Path + strings.TrimPrefix(path[len(document):], prefix)
+	}
+	u.Path, u.RawPath = leadsTo(local.Path), leadsTo(local.EscapedPath())
 	u.RawQuery = local.RawQuery
 	u.ForceQuery = local.ForceQuery
 	return route{backend: up, prefix: prefix, url: &u, local: &local, port: s.port}
 }
+
+// origin is that of this proxy, as the client has it.
+func (rt route) origin() string { return rt.local.Scheme + "://" + rt.local.Host }

@@ -27,7 +27,7 @@ func (s *Relay) holdsSecret(r *http.Request) bool {
 	if s.prefix == "" {
 		return true
 	}
-	path := r.URL.EscapedPath()
+	_, path := splitDocument(r.URL.EscapedPath())
 	if len(path) <= len(s.prefix) || path[len(s.prefix)] != '/' {
 		return false
 	}

@@ -33,6 +33,11 @@ func TestAServersOwnLoginIsFoundThroughTheProxy(t *testing.T) {
 		`Bearer resource_metadata="https://login.example/acme"`:                           `Bearer resource_metadata="https://login.example/acme"`,
 		`Bearer resource_metadata="` + h.URL() + `/globex` + metadata + `"`:               "", // into another client's server
 		`Bearer resource_metadata="/outside"`:                                             "",
+		// As one says it that was given the URL which editors use.
+		`Bearer resource_metadata="http://localhost:3030` + metadata + `/acme/mcp"`:   `Bearer resource_metadata="` + h.URL() + metadata + `/acme/mcp"`,
+		`Bearer resource_metadata="` + h.URL() + metadata + `/globex/mcp"`:            `Bearer resource_metadata="` + h.URL() + metadata + `/acme/globex/mcp"`,
+		`Bearer resource_metadata="` + server.URL + metadata + `/base/mcp"`:           `Bearer resource_metadata="` + h.URL() + metadata + `/acme/mcp"`,
+		`Bearer resource_metadata="https://elsewhere.example` + metadata + `/base/x"`: `Bearer resource_metadata="https://elsewhere.example` + metadata + `/base/x"`,
 	} {
 		challenge = given
 		resp, _ := do(t, h.request(t, http.MethodPost, "/acme/mcp", call))

@@ -1,0 +1,189 @@
+package relay
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/modelcontextprotocol/go-sdk/oauthex"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// authorizationServer logs everybody in, and gives tokens for the resource that a client
+// asks for in both of its requests (RFC 8707), which are the tokens' text.
+func authorizationServer(t *testing.T) *httptest.Server {
+	mux := http.NewServeMux()
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	answer := func(w http.ResponseWriter, v map[string]any) {
+		w.Header().Set("Content-Type", "application/json")
+		assert.NoError(t, json.NewEncoder(w).Encode(v))
+	}
+	mux.HandleFunc("GET /.well-known/oauth-authorization-server", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, map[string]any{
+			"issuer": server.URL, "authorization_endpoint": server.URL + "/authorize", "token_endpoint": server.URL + "/token",
+			"response_types_supported": []string{"code"}, "code_challenge_methods_supported": []string{"S256"},
+		})
+	})
+	mux.HandleFunc("GET /authorize", func(w http.ResponseWriter, r *http.Request) {
+		asked := r.URL.Query()
+		back := url.Values{"code": {asked.Get("resource")}, "state": {asked.Get("state")}}
+		http.Redirect(w, r, asked.Get("redirect_uri")+"?"+back.Encode(), http.StatusFound)
+	})
+	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("code") != r.FormValue("resource") {
+			http.Error(w, `{"error":"invalid_target"}`, http.StatusBadRequest)
+			return
+		}
+		answer(w, map[string]any{"access_token": "for:" + r.FormValue("resource"), "token_type": "Bearer", "expires_in": 3600})
+	})
+	return server
+}
+
+// throughBrowser is what an editor's user does.
+func throughBrowser(t *testing.T) auth.AuthorizationCodeFetcher {
+	return func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, args.URL, nil)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := client(t).Do(r)
+		if err != nil {
+			return nil, err
+		}
+		defer resp.Body.Close()
+		back, err := resp.Location()
+		if err != nil {
+			return nil, err
+		}
+		return &auth.AuthorizationResult{Code: back.Query().Get("code"), State: back.Query().Get("state")}, nil
+	}
+}
+
+// An editor that keeps to the specifications logs in to a server that has a login of its
+// own, in each way that such a server may tell of it.
+func TestAnEditorLogsInToAServerWithALoginOfItsOwn(t *testing.T) {
+	logins := authorizationServer(t)
+	const document = "/.well-known/oauth-protected-resource"
+	tests := map[string]struct {
+		base      string // path of the server
+		challenge string // resource_metadata, behind the server's origin; "" for none
+		at        string // path of the document
+		resource  string // that the document names; "" is the server's own URL
+		connect   string // path that the editor uses
+		alone     bool
+		secret    string
+	}{
+		"that names the document":          {challenge: document + "/mcp", at: document + "/mcp", connect: "/acme/mcp"},
+		"that names nothing":               {at: document + "/mcp", connect: "/acme/mcp"},
+		"alone":                            {at: document + "/mcp", connect: "/mcp", alone: true},
+		"alone, by its name":               {challenge: document + "/mcp", at: document + "/mcp", connect: "/acme/mcp", alone: true},
+		"below a path":                     {base: "/base", challenge: document + "/base/mcp", at: document + "/base/mcp", connect: "/acme/mcp"},
+		"below a path, with the document":  {base: "/base", challenge: "/base" + document, at: "/base" + document, connect: "/acme/mcp"},
+		"behind a secret":                  {at: document + "/mcp", connect: "/acme/mcp", secret: "0123456789abcdefghij"},
+		"that knows its URL here":          {at: document + "/mcp", resource: "http://localhost:3030/acme/mcp", connect: "/acme/mcp"},
+		"that knows another of its URLs":   {at: document + "/mcp", resource: "http://127.0.0.1:3030/mcp", connect: "/acme/mcp"},
+		"that thinks it has a name, alone": {at: document + "/mcp", resource: "http://localhost:3030/acme/mcp", connect: "/mcp", alone: true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var here string // what the editor calls the server
+			sdk := mcp.NewServer(&mcp.Implementation{Name: "portal", Version: "1"}, nil)
+			mux := http.NewServeMux()
+			server := httptest.NewServer(mux)
+			t.Cleanup(server.Close)
+			options := &auth.RequireBearerTokenOptions{}
+			if test.challenge != "" {
+				options.ResourceMetadataURL = server.URL + test.challenge
+			}
+			verify := func(_ context.Context, token string, _ *http.Request) (*auth.TokenInfo, error) {
+				if token != "for:"+here {
+					return nil, fmt.Errorf("%w: the token is %q", auth.ErrInvalidToken, token)
+				}
+				return &auth.TokenInfo{Expiration: time.Now().Add(time.Hour)}, nil
+			}
+			mux.Handle(test.base+"/mcp", auth.RequireBearerToken(verify, options)(
+				mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return sdk }, &mcp.StreamableHTTPOptions{Stateless: true})))
+			resource := test.resource
+			if resource == "" {
+				resource = server.URL + test.base + "/mcp"
+			}
+			mux.Handle(test.at, auth.ProtectedResourceMetadataHandler(&oauthex.ProtectedResourceMetadata{
+				Resource: resource, AuthorizationServers: []string{logins.URL}, ResourceName: "a portal",
+			}))
+
+			args := []string{"acme=" + server.URL + test.base}
+			if !test.alone {
+				args = append(args, "globex="+server.URL)
+			}
+			h := startWith(t, Options{Targets: parse(t, args...), Secret: test.secret}, nil)
+			here = h.URL() + test.connect
+			editor, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
+				PreregisteredClient:      &oauthex.ClientCredentials{ClientID: "editor"},
+				RedirectURL:              "http://localhost:1/callback",
+				AuthorizationCodeFetcher: throughBrowser(t),
+				Client:                   client(t),
+			})
+			require.NoError(t, err)
+			session, err := mcp.NewClient(&mcp.Implementation{Name: "editor", Version: "1"}, nil).Connect(t.Context(),
+				&mcp.StreamableClientTransport{Endpoint: here, HTTPClient: client(t), OAuthHandler: editor, DisableStandaloneSSE: true}, nil)
+			require.NoError(t, err)
+			assert.Equal(t, "portal", session.InitializeResult().ServerInfo.Name)
+			if err := session.Close(); err != nil && !errors.Is(err, context.Canceled) {
+				assert.NoError(t, err)
+			}
+		})
+	}
+}
+
+func TestMetadataThatAreNotAboutTheServerStayAsTheyAre(t *testing.T) {
+	var metadata, encoding string
+	server := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/mcp" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Etag", `"1"`)
+		w.Header().Set("Content-Encoding", encoding)
+		fmt.Fprint(w, metadata)
+	})
+	h := start(t, "acme="+server.URL, "globex=http://127.0.0.1:1")
+	resp, _ := do(t, h.request(t, http.MethodPost, "/acme/mcp", call))
+	require.Equal(t, http.StatusUnauthorized, resp.StatusCode)
+
+	here := h.URL() + "/acme"
+	huge := `{"resource":"` + server.URL + `/mcp","filler":"` + string(make([]byte, maxMetadata)) + `"}`
+	for given, want := range map[string]string{
+		`{"resource":"` + server.URL + `","x":[1]}`:                       `{"resource":"` + here + `","x":[1]}`,
+		`{"resource":"` + server.URL + `/","signed_metadata":"e30.e30."}`: `{"resource":"` + here + `/"}`,
+		`{"resource":"https://evil.example/mcp"}`:                         "",
+		`{"resource":"` + h.URL() + `/acme/mcp", "x":1}`:                  "",
+		`{"resource":7}`: "",
+		`{"x":"y"}`:      "",
+		`["resource"]`:   "",
+		"no JSON":        "",
+		huge:             "",
+	} {
+		metadata = given
+		if want == "" {
+			want = given
+		}
+		resp, body := do(t, h.request(t, http.MethodGet, "/acme/.well-known/oauth-protected-resource", ""))
+		assert.Equal(t, http.StatusOK, resp.StatusCode)
+		assert.Equal(t, want, body)
+		assert.Equal(t, want != given, resp.Header.Get("Etag") == "", given)
+	}
+	metadata, encoding = `{"resource":"`+server.URL+`"}`, "br"
+	_, body := do(t, h.request(t, http.MethodGet, "/acme/.well-known/oauth-protected-resource", ""))
+	assert.Equal(t, metadata, body, "what cannot be read")
+}
