@@ -102,12 +102,7 @@ func (rt route) localiseMetadata(resp *http.Response) {
 	if resp.StatusCode != http.StatusOK || isEncoded(resp) {
 		return
 	}
-	whole := resp.Body
-	body, err := io.ReadAll(io.LimitReader(whole, maxMetadata))
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(body), whole), whole}
+	body, err := peek(resp, maxMetadata)
 	var metadata map[string]json.RawMessage
 	var resource string
 	if err != nil || json.Unmarshal(body, &metadata) != nil || json.Unmarshal(metadata["resource"], &resource) != nil {
@@ -131,7 +126,7 @@ func (rt route) localiseMetadata(resp *http.Response) {
 	resp.Body = struct {
 		io.Reader
 		io.Closer
-	}{bytes.NewReader(body), whole}
+	}{bytes.NewReader(body), resp.Body}
 	resp.ContentLength = int64(len(body))
 	resp.Header.Del("Content-Length")
 	resp.Header.Del("Etag") // of what the server has said

@@ -335,6 +335,11 @@ func TestTheServersOwnAnswersPassUntouched(t *testing.T) {
 		"a framework's 404":           {404, "text/html; charset=utf-8", "", "<pre>Cannot POST /mcp</pre>"},
 		"a bad header":                {400, "application/json", "", `{"error":{"code":-32020}}`},
 		"its own 500":                 {500, "text/plain", "", "boom"},
+		"its own limit":               {429, "text/plain", "", "Rate exceeded: 10 calls a minute"},
+		"its own limit, in JSON":      {429, "application/json", "", `"Rate exceeded."`},
+		"its own 503, in words":       {503, "text/plain", "", "shutting down: no healthy upstream"},
+		"its own 503, a stream":       {503, "text/event-stream", "", "data: upstream connect error\n\n"},
+		"its own 504":                 {504, "text/plain", "", "no healthy upstream"},
 		"its own 503":                 {503, "application/json", "", `{"error":"draining"}`},
 		"a page":                      {200, "text/html", "", "<html>hello</html>"},
 	} {

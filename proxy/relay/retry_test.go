@@ -39,7 +39,11 @@ var (
 	failed      = func(w http.ResponseWriter) { refuse(w, http.StatusInternalServerError) }
 	timedOut    = func(w http.ResponseWriter) { refuse(w, http.StatusGatewayTimeout) }
 	busy        = func(w http.ResponseWriter) { http.Error(w, "slow down", http.StatusTooManyRequests) }
-	draining    = func(w http.ResponseWriter) { http.Error(w, "draining", http.StatusServiceUnavailable) }
+	noneInWords = func(w http.ResponseWriter) { http.Error(w, "Rate exceeded.", http.StatusTooManyRequests) }
+	unreached   = func(w http.ResponseWriter) {
+		http.Error(w, "upstream connect error or disconnect/reset before headers. reset reason: connection failure", http.StatusServiceUnavailable)
+	}
+	draining = func(w http.ResponseWriter) { http.Error(w, "draining", http.StatusServiceUnavailable) }
 )
 
 func TestWhatMayBeSentAgainIs(t *testing.T) {
@@ -50,6 +54,9 @@ func TestWhatMayBeSentAgainIs(t *testing.T) {
 		again  bool
 	}{
 		"no instance for a call":                        {noInstance, http.MethodPost, call, true},
+		"no instance for a call, in words":              {noneInWords, http.MethodPost, call, true},
+		"not reached, to initialize":                    {unreached, http.MethodPost, rpc("initialize"), true},
+		"not reached, to a call":                        {unreached, http.MethodPost, call, false},
 		"no instance for what is no JSON":               {noInstance, http.MethodPost, "{", true},
 		"no instance for the end of a session":          {noInstance, http.MethodDelete, "", true},
 		"unavailable to initialize":                     {unavailable, http.MethodPost, rpc("initialize"), true},
