@@ -11,23 +11,25 @@ import (
 // newAccess lets in exactly the configured developers. The binding is
 // authoritative: a grant made by hand is gone after the next update. It is on
 // this service alone; on the project it would open every client's server.
-func (b *builder) newAccess(service *cloudrunv2.Service, group []pulumi.Resource) (*cloudrunv2.ServiceIamBinding, error) {
+func (b *builder) newAccess(service *cloudrunv2.Service) (*cloudrunv2.ServiceIamBinding, error) {
 	if b.args.Viewer {
-		if _, err := b.bind("viewers", "roles/run.viewer", service, group); err != nil {
+		// It goes with the service and is not taken away before: nothing guards it yet
+		// if the update ends here.
+		if _, err := b.bind("viewers", "roles/run.viewer", service, pulumi.DeletedWith(service)); err != nil {
 			return nil, err
 		}
 	}
-	return b.bind("developers", "roles/run.invoker", service, group)
+	return b.bind("developers", "roles/run.invoker", service, b.afterAll(), pulumi.Protect(b.args.protected()))
 }
 
-func (b *builder) bind(suffix, role string, service *cloudrunv2.Service, after []pulumi.Resource) (*cloudrunv2.ServiceIamBinding, error) {
+func (b *builder) bind(suffix, role string, service *cloudrunv2.Service, more ...pulumi.ResourceOption) (*cloudrunv2.ServiceIamBinding, error) {
 	return cloudrunv2.NewServiceIamBinding(b.Context, b.child(suffix), &cloudrunv2.ServiceIamBindingArgs{
 		Project:  pulumi.String(b.args.Project),
 		Location: pulumi.String(b.args.Region),
 		Name:     service.Name,
 		Role:     pulumi.String(role),
 		Members:  pulumi.ToStringArray(b.args.callers()),
-	}, pulumi.Parent(b.parent), pulumi.DependsOn(after))
+	}, append(more, pulumi.Parent(b.parent))...)
 }
 
 // callers are who may call, as IAM members. A suspended server keeps its binding,
@@ -44,10 +46,10 @@ func (a *ServerArgs) callers() []string {
 
 // newGroup is the group that the stack owns, and its members. A person who is
 // taken out of the configuration is out of the group.
-func (b *builder) newGroup() ([]pulumi.Resource, error) {
+func (b *builder) newGroup() error {
 	g := b.args.Group
 	if g.Email == "" {
-		return nil, nil
+		return nil
 	}
 	group, err := cloudidentity.NewGroup(b.Context, b.child("group"), &cloudidentity.GroupArgs{
 		Parent:             pulumi.String("customers/" + g.Customer),
@@ -58,7 +60,7 @@ func (b *builder) newGroup() ([]pulumi.Resource, error) {
 		Labels:             pulumi.StringMap{"cloudidentity.googleapis.com/groups.discussion_forum": pulumi.String("")},
 	}, b.options([]string{"cloudidentity"})...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, member := range g.Members {
 		if _, err := cloudidentity.NewGroupMembership(b.Context, b.child("member-"+member), &cloudidentity.GroupMembershipArgs{
@@ -68,8 +70,8 @@ func (b *builder) newGroup() ([]pulumi.Resource, error) {
 				&cloudidentity.GroupMembershipRoleArgs{Name: pulumi.String("MEMBER")},
 			},
 		}, pulumi.Parent(b.parent)); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return []pulumi.Resource{group}, nil
+	return nil
 }

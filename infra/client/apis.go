@@ -27,15 +27,16 @@ func (a *ServerArgs) apis() []string {
 }
 
 // enableAPIs turns on what the server uses. They stay on when it goes: another
-// client in the project may be using them.
-func (b *builder) enableAPIs() (apiSet, error) {
+// client in the project may be using them. Everything else depends on one of them, and
+// so on the place.
+func (b *builder) enableAPIs(place pulumi.Resource) (apiSet, error) {
 	apis := apiSet{}
 	for _, name := range b.args.apis() {
 		api, err := projects.NewService(b.Context, b.child("api-"+name), &projects.ServiceArgs{
 			Project:          pulumi.String(b.args.Project),
 			Service:          pulumi.String(name + ".googleapis.com"),
 			DisableOnDestroy: pulumi.Bool(false),
-		}, pulumi.Parent(b.parent))
+		}, pulumi.Parent(b.parent), pulumi.DependsOn([]pulumi.Resource{place}))
 		if err != nil {
 			return nil, err
 		}

@@ -52,22 +52,20 @@ func (b *builder) newData() (pulumi.StringInput, error) {
 	if b.args.KMSKey != "" {
 		args.Encryption = &storage.BucketEncryptionArgs{DefaultKmsKeyName: pulumi.String(b.args.KMSKey)}
 	}
-	bucket, err := storage.NewBucket(b.Context, b.child("data"), args, b.options([]string{"storage"}, pulumi.Protect(d.Protect))...)
+	bucket, err := storage.NewBucket(b.Context, b.child("data"), args, b.options([]string{"storage"}, b.afterAll(), pulumi.Protect(d.Protect))...)
 	if err != nil {
 		return nil, err
 	}
-	grant, err := storage.NewBucketIAMPolicy(b.Context, b.child("data"), &storage.BucketIAMPolicyArgs{
+	if _, err := storage.NewBucketIAMPolicy(b.Context, b.child("data"), &storage.BucketIAMPolicyArgs{
 		Bucket: bucket.Name,
 		PolicyData: b.member().ApplyT(func(server string) (string, error) {
 			return bucketPolicy(server, b.args.Project)
 		}).(pulumi.StringOutput),
 		// The policy goes with its bucket. Taken away before, as an empty one, it
 		// would leave nobody who may look into the bucket and empty it.
-	}, pulumi.Parent(b.parent), pulumi.RetainOnDelete(true))
-	if err != nil {
+	}, pulumi.Parent(b.parent), pulumi.RetainOnDelete(true)); err != nil {
 		return nil, err
 	}
-	b.grants = append(b.grants, grant)
 	return bucket.Name, nil
 }
 

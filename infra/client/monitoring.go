@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/pulumi/pulumi-gcp/sdk/v8/go/gcp/cloudrunv2"
 	"github.com/pulumi/pulumi-gcp/sdk/v8/go/gcp/logging"
 	"github.com/pulumi/pulumi-gcp/sdk/v8/go/gcp/monitoring"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -29,13 +28,14 @@ var logMetrics = []logMetric{
 		`jsonPayload.message="tool call" AND jsonPayload.outcome=("ok" OR "tool_error" OR "error" OR "timeout")`, "jsonPayload.duration_ms"},
 }
 
-// newMonitoring watches the service, if that is wanted.
-func (b *builder) newMonitoring(service *cloudrunv2.Service) error {
+// newMonitoring watches the service, if that is wanted. It is there before the service,
+// which it knows by name alone.
+func (b *builder) newMonitoring() error {
 	m := b.args.Monitoring
 	if !m.Enabled {
 		return nil
 	}
-	after := []pulumi.Resource{service}
+	var after []pulumi.Resource
 	for _, metric := range logMetrics {
 		declared, err := b.newMetric(metric)
 		if err != nil {

@@ -45,16 +45,14 @@ func (b *builder) existingSecret(name string, s Secret) (readable, error) {
 	if found := secretPath.FindStringSubmatch(s.ID); found != nil {
 		project, id = found[1], found[2]
 	}
-	grant, err := secretmanager.NewSecretIamMember(b.Context, b.child("secret-"+name), &secretmanager.SecretIamMemberArgs{
+	if _, err := secretmanager.NewSecretIamMember(b.Context, b.child("secret-"+name), &secretmanager.SecretIamMemberArgs{
 		Project:  pulumi.String(project),
 		SecretId: pulumi.String(id),
 		Role:     pulumi.String(accessor),
 		Member:   b.member(),
-	}, b.options([]string{"secretmanager"})...)
-	if err != nil {
+	}, b.options([]string{"secretmanager"})...); err != nil {
 		return readable{}, err
 	}
-	b.grants = append(b.grants, grant)
 	return readable{secret: pulumi.String(s.ID), version: pulumi.String(s.Version)}, nil
 }
 
@@ -87,16 +85,14 @@ func (b *builder) ownSecret(name string, s Secret) (readable, error) {
 	if err != nil {
 		return readable{}, err
 	}
-	grant, err := secretmanager.NewSecretIamBinding(b.Context, b.child("secret-"+name), &secretmanager.SecretIamBindingArgs{
+	if _, err := secretmanager.NewSecretIamBinding(b.Context, b.child("secret-"+name), &secretmanager.SecretIamBindingArgs{
 		Project:  pulumi.String(b.args.Project),
 		SecretId: secret.SecretId,
 		Role:     pulumi.String(accessor),
 		Members:  pulumi.StringArray{b.member()},
-	}, pulumi.Parent(b.parent))
-	if err != nil {
+	}, pulumi.Parent(b.parent)); err != nil {
 		return readable{}, err
 	}
-	b.grants = append(b.grants, grant)
 	return readable{secret: secret.SecretId, version: version.Version}, nil
 }
 

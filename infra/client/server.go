@@ -75,21 +75,6 @@ func declare(ctx *pulumi.Context, name string, args *ServerArgs, source *image.I
 	})
 }
 
-// newGuard refuses to destroy what is protected before anything is deleted. It
-// depends on all of the server, and so is the first that a destroy comes to; Pulumi
-// and Google would say no to the bucket and to the service only in their turn, when
-// half is gone. It is there even if nothing is protected: to take it away would
-// itself be a deletion, of something that was protected.
-func (b *builder) newGuard() error {
-	_, err := pulumi.NewStash(b.Context, b.child("guard"), &pulumi.StashArgs{
-		Input: pulumi.String("set berth:data.protect and berth:deletionProtection to false, and update, before you destroy"),
-	},
-		pulumi.Parent(b.parent),
-		pulumi.DependsOn(b.children),
-		pulumi.Protect(b.args.Data.Enabled && b.args.Data.Protect || b.args.DeletionProtection))
-	return err
-}
-
 // builder declares the resources of one server.
 type builder struct {
 	*pulumi.Context
@@ -100,8 +85,6 @@ type builder struct {
 	account *serviceaccount.Account
 	// children are all that was declared of the server.
 	children []pulumi.Resource
-	// grants are what the service needs to have been given before it starts.
-	grants []pulumi.Resource
 }
 
 // note is a transformation that changes nothing. Pulumi knows of a component's
@@ -114,7 +97,11 @@ func (b *builder) note(r *pulumi.ResourceTransformationArgs) *pulumi.ResourceTra
 }
 
 func (b *builder) server(out *ServerComponent, source *image.Image) (err error) {
-	if b.apis, err = b.enableAPIs(); err != nil {
+	place, err := b.newPlace()
+	if err != nil {
+		return err
+	}
+	if b.apis, err = b.enableAPIs(place); err != nil {
 		return err
 	}
 	if b.account, err = b.newAccount(); err != nil {
@@ -128,6 +115,12 @@ func (b *builder) server(out *ServerComponent, source *image.Image) (err error) 
 	if err != nil {
 		return err
 	}
+	if err := b.newGroup(); err != nil {
+		return err
+	}
+	if err := b.newMonitoring(); err != nil {
+		return err
+	}
 	bucket, err := b.newData()
 	if err != nil {
 		return err
@@ -136,15 +129,8 @@ func (b *builder) server(out *ServerComponent, source *image.Image) (err error) 
 	if err != nil {
 		return err
 	}
-	group, err := b.newGroup()
+	access, err := b.newAccess(service)
 	if err != nil {
-		return err
-	}
-	access, err := b.newAccess(service, group)
-	if err != nil {
-		return err
-	}
-	if err := b.newMonitoring(service); err != nil {
 		return err
 	}
 	out.URL = service.Uri

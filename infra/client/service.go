@@ -40,12 +40,10 @@ func (b *builder) newService(image pulumi.StringInput, secrets map[string]readab
 			Containers: a.containers(image, secrets),
 		},
 	}, b.options([]string{"run"},
-		pulumi.DependsOn(b.grants), // it reads its secrets as it starts
+		b.afterAll(), // it reads its secrets as it starts, too
 		// gcloud and the console leave their names there.
 		pulumi.IgnoreChanges([]string{"client", "clientVersion"}),
-		// Google refuses to delete it only in its turn, after the binding. Protected,
-		// a move or another name is refused in the preview.
-		pulumi.Protect(a.DeletionProtection),
+		pulumi.Protect(a.protected()),
 	)...)
 }
 

@@ -97,7 +97,7 @@ func TestAClientGoesUpChangesAndLeavesNothing(t *testing.T) {
 		larger["berth:client"] = "umbrella"
 		outputs, changed := enginetest.Up(t, enginetest.Stack(t, cloud, dir, "acme", larger))
 		assert.Equal(t, "projects/"+enginetest.Project+"/locations/europe-west1/services/berth-umbrella", outputs["service"].Value)
-		assert.Equal(t, 4, changed["replace"], "account, repository, service and binding: %v", changed)
+		assert.Equal(t, 5, changed["replace"], "place, account, repository, service and binding: %v", changed)
 		for _, name := range cloud.Inventory() {
 			assert.NotContains(t, name, "berth-acme")
 		}

@@ -92,7 +92,7 @@ func TestAPrebuiltImageOfAnotherRepositoryIsRunWithItsArguments(t *testing.T) {
 	assert.Equal(t, "--http --quiet", acme.said(t, outputs, "/args"))
 
 	_, changed = acme.set(map[string]any{"berth:client": "umbrella"}).up(t)
-	assert.Equal(t, 3, changed["replace"], "account, service and binding: %v", changed)
+	assert.Equal(t, 4, changed["replace"], "place, account, service and binding: %v", changed)
 	acme.destroy(t)
 	builder.destroy(t)
 	assert.Empty(t, cloud.Inventory())
@@ -353,6 +353,14 @@ func TestAClientsDataDoesNotGoByAccident(t *testing.T) {
 	require.ErrorContains(t, err, "berth-guard")
 	require.Equal(t, before, cloud.Inventory(), "nothing was deleted")
 	assert.Equal(t, "well", acme.said(t, outputs, "/"))
+
+	off := acme.set(map[string]any{"berth:data": map[string]any{"enabled": false}}).stack(t)
+	_, err = off.Up(t.Context())
+	require.ErrorContains(t, err, "protected")
+	require.Equal(t, before, cloud.Inventory(), "to turn the data off is not to let go of it")
+	acme.set(map[string]any{"berth:data": map[string]any{"enabled": true, "versioning": false, "retentionDays": 1}})
+	back, _ := acme.up(t)
+	assert.Equal(t, "gs://"+bucket, acme.said(t, back, "/env/BERTH_DATA"))
 
 	_, changed := acme.set(map[string]any{"berth:data": map[string]any{"enabled": true, "versioning": false, "retentionDays": 1, "protect": false}}).up(t)
 	assert.NotContains(t, changed, "replace")

@@ -17,7 +17,7 @@ func TestAClientMovesToAnotherRegion(t *testing.T) {
 		config  map[string]any
 		secrets map[string]string
 		staying []string // what is in no region
-		moving  int      // the service, its binding and the repository, and what else is in a region
+		moving  int      // the place, the service, its binding and the repository, and what else is in a region
 	}{
 		"with a group of its own": {
 			config: map[string]any{
@@ -25,18 +25,18 @@ func TestAClientMovesToAnotherRegion(t *testing.T) {
 				"berth:group":      map[string]any{"email": "umbrella@example.com", "customer": localcloud.Customer, "members": []string{enginetest.Ada}},
 			},
 			staying: []string{"/serviceAccounts/berth-acme@", "/groups/"},
-			moving:  3,
+			moving:  4,
 		},
 		"suspended": {
 			config:  map[string]any{"berth:suspend": true, "berth:viewer": true},
 			staying: []string{"/serviceAccounts/berth-acme@"},
-			moving:  4,
+			moving:  5,
 		},
 		"with data that was let go and a secret": {
 			config:  map[string]any{"berth:data": map[string]any{"enabled": true, "protect": false}},
 			secrets: map[string]string{"berth:secrets.API_TOKEN.value": "hunter2"},
 			staying: []string{"/serviceAccounts/berth-acme@"},
-			moving:  8,
+			moving:  9,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -77,22 +77,65 @@ func TestAMoveOfWhatIsProtectedIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cloud, dir := enginetest.StartCloud(t), t.TempDir()
 			acme := deploy(t, cloud, dir, "acme", protection)
+			acme.secrets = map[string]string{"berth:secrets.API_TOKEN.value": "hunter2"}
 			outputs, _ := acme.up(t)
 			if protection["berth:data"] != nil {
 				enginetest.PutObject(t, cloud, enginetest.Project+"-berth-acme", "goals.json")
 			}
 			before := cloud.Inventory()
 
-			stack := acme.set(map[string]any{"gcp:region": "europe-west4"}).stack(t)
-			_, err := stack.Preview(t.Context())
-			require.ErrorContains(t, err, "marked for protection")
-			require.Equal(t, before, cloud.Inventory(), "a preview changes nothing")
-			_, err = stack.Up(t.Context())
-			require.ErrorContains(t, err, "marked for protection", "without a preview too")
+			for key, moved := range map[string]string{"gcp:region": "europe-west4", "berth:client": "umbrella"} {
+				stack := acme.set(map[string]any{key: moved}).stack(t)
+				_, err := stack.Preview(t.Context())
+				require.ErrorContains(t, err, "marked for protection")
+				require.Equal(t, before, cloud.Inventory(), "a preview changes nothing")
+				_, err = stack.Up(t.Context())
+				require.ErrorContains(t, err, "berth-place", "without a preview too")
+				require.ErrorContains(t, err, "marked for protection")
+				require.Equal(t, before, cloud.Inventory(), "nothing was changed")
+				delete(acme.config, key)
+			}
 			assert.Equal(t, "well", acme.said(t, outputs, "/"))
+			_, changed := acme.up(t)
+			assert.Empty(t, changed, "and there is no way to go back")
+		})
+	}
+}
 
-			acme.set(map[string]any{"gcp:region": "europe-west1"}).up(t)
-			assert.Equal(t, before, cloud.Inventory(), "and the way back is an update")
+// An update that fails leaves a stack without its guard.
+func TestWhatIsProtectedIsNotDestroyedHalfThoughItsFirstUpdateFailed(t *testing.T) {
+	for name, is := range map[string]struct {
+		broken map[string]any
+		says   string
+	}{
+		"as the server does not start":    {map[string]any{"berth:startupProbe": map[string]any{"type": "http", "port": 1, "period": 1, "failures": 1}}, "failed to start"},
+		"as the developers are not there": {map[string]any{"berth:developers": []string{"group:nobody@example.com"}}, "nobody@example.com does not exist"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cloud, dir := enginetest.StartCloud(t), t.TempDir()
+			acme := deploy(t, cloud, dir, "acme", map[string]any{
+				"berth:data":       map[string]any{"enabled": true},
+				"berth:viewer":     true,
+				"berth:monitoring": map[string]any{"enabled": true},
+			})
+			acme.secrets = map[string]string{"berth:secrets.API_TOKEN.value": "hunter2"}
+			stack := acme.set(is.broken).stack(t)
+			_, err := stack.Up(t.Context())
+			require.ErrorContains(t, err, is.says)
+			before := cloud.Inventory()
+			require.Contains(t, strings.Join(before, "\n"), "/services/berth-acme")
+
+			_, err = stack.Destroy(t.Context())
+			require.ErrorContains(t, err, "cannot be deleted")
+			require.ErrorContains(t, err, "protected")
+			require.Equal(t, before, cloud.Inventory(), "nothing was deleted")
+
+			for key := range is.broken {
+				delete(acme.config, key)
+			}
+			outputs, _ := acme.up(t)
+			assert.Equal(t, before, cloud.Inventory())
+			assert.Equal(t, "hunter2", acme.said(t, outputs, "/env/API_TOKEN"))
 			enginetest.Settled(t, acme.stack(t))
 		})
 	}
