@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -29,7 +30,16 @@ const version = "0.1.0"
 // of the 10 s that Cloud Run gives, behind [drainTimeout].
 const flushTimeout = time.Second
 
+// gcPercent has the garbage collector run a quarter as often as by default. The
+// protocol's library leaves some 450 KB behind for each request, beside a few MB that
+// are in use: by default the collector would run after every tenth. Where much is in
+// use, GOMEMLIMIT bounds what is left lying. GOGC, if set, outranks this.
+const gcPercent = 400
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	// Cloud Run sends SIGTERM; Ctrl-C on one's own machine sends SIGINT. A
 	// second one ends the process at once.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
