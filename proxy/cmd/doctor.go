@@ -50,7 +50,7 @@ func (c *common) doctor(command *cobra.Command, args []string, asJSON bool) erro
 		return wrong
 	}
 	// What the log would say is in the report.
-	d := doctor.Doctor{Tokens: c.tokens(nil), Targets: targets, Place: place, Port: c.port, RootCAs: c.roots, Secret: secret}
+	d := doctor.Doctor{Tokens: c.tokens(nil), Targets: targets, Place: place, Port: c.port, RootCAs: c.roots, Secret: secret, Version: version()}
 	results := d.Run(command.Context())
 	write := writeReport
 	if asJSON {

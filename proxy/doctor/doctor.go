@@ -63,6 +63,7 @@ type Doctor struct {
 	Port    int            // of the proxy that the editors are to lead to
 	RootCAs *x509.CertPool // that servers are believed from; nil: the system's
 	Secret  string         // of the proxy's paths, or ""
+	Version string         // of this program
 }
 
 // Run makes all checks, those of several clients at once.
@@ -82,7 +83,7 @@ func (d *Doctor) Run(ctx context.Context) []Result {
 	for _, v := range visits {
 		results = append(results, v.results...)
 	}
-	results = append(results, d.checkProxy(ctx))
+	results = append(results, d.checkProxy(ctx)...)
 	return append(results, d.checkEditors()...)
 }
 

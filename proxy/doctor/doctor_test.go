@@ -38,6 +38,9 @@ func newEndpoint(t *testing.T) endpoint {
 	return endpoint{e, token.NewSource(token.Options{File: login, TokenURL: e.URL})}
 }
 
+// running is the version of the proxies and the doctors.
+const running = "v1.2.3"
+
 // newDoctor looks at an empty home, and a port where nothing listens.
 func newDoctor(t *testing.T, tokens relay.TokenSource, targets ...string) *doctor.Doctor {
 	t.Helper()
@@ -50,7 +53,7 @@ func newDoctor(t *testing.T, tokens relay.TokenSource, targets ...string) *docto
 	port := l.Addr().(*net.TCPAddr).Port
 	require.NoError(t, l.Close())
 	return &doctor.Doctor{
-		Tokens: tokens, Targets: parsed, Port: port,
+		Tokens: tokens, Targets: parsed, Port: port, Version: running,
 		Place: editors.Place{System: editors.System{OS: "linux", Home: home, Getenv: func(string) string { return "" }}},
 	}
 }
@@ -179,7 +182,7 @@ func listenLocally(t *testing.T, secret string) int {
 	require.NoError(t, err)
 	sender := relay.NewSender(e.source, nil)
 	t.Cleanup(sender.Close)
-	operate.Register(proxy, sender, "test")
+	operate.Register(proxy, sender, running)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- proxy.Serve(ctx) }()
@@ -205,6 +208,16 @@ func TestWhatListensForEditorsIsAsked(t *testing.T) {
 			_ = conn.Close()
 		}
 	}()
+	says := func(server, body string) int {
+		_, port, err := net.SplitHostPort(strings.TrimPrefix(serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Server", server)
+			fmt.Fprint(w, body)
+		})), "http://"))
+		require.NoError(t, err)
+		n, err := strconv.Atoi(port)
+		require.NoError(t, err)
+		return n
+	}
 	for name, test := range map[string]struct {
 		port   int
 		secret string
@@ -212,20 +225,41 @@ func TestWhatListensForEditorsIsAsked(t *testing.T) {
 	}{
 		"the proxy":                     {listenLocally(t, ""), "", "ok: listens on port"},
 		"the proxy with its secret":     {listenLocally(t, secret), secret, "ok: listens on port"},
-		"a proxy with another secret":   {listenLocally(t, secret), "another-" + secret, "failed: what listens on port"},
-		"a proxy with a secret unknown": {listenLocally(t, secret), "", "failed: what listens on port"},
-		"another program":               {mute.Addr().(*net.TCPAddr).Port, "", "failed: what listens on port"},
+		"a proxy with another secret":   {listenLocally(t, secret), "another-" + secret, "failed: the berth-proxy on port"},
+		"a proxy with a secret unknown": {listenLocally(t, secret), "", "failed: the berth-proxy on port"},
+		"a proxy without a secret":      {listenLocally(t, ""), secret, "failed: the berth-proxy on port"},
+		"a proxy of another version":    {says("", `{"program":"berth-proxy","version":"v1.2.2","clients":[]}`), "", "warning: listens on port"},
+		"a program that speaks no HTTP": {mute.Addr().(*net.TCPAddr).Port, "", "failed: what listens on port"},
+		"a program that is alive, too":  {says("nginx/1.2\x1b[31m", "ok\n"), "", "failed: what listens on port"},
+		"a program that speaks JSON":    {says("", `{"program":"another"}`), "", "failed: what listens on port"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDoctor(t, newEndpoint(t).source)
 			d.Port, d.Secret = test.port, test.secret
 			results := d.Run(t.Context())
-			told(t, results, map[string]string{"proxy": test.want})
+			told(t, results, map[string]string{"proxy": fmt.Sprintf("%s %d", test.want, test.port)})
 			for _, r := range results {
 				assert.NotContains(t, r.Message, secret)
+				assert.NotContains(t, r.Message, "\x1b")
 			}
 		})
 	}
+}
+
+func TestAClientThatTheProxyDoesNotServeIsTold(t *testing.T) {
+	server := serve(t, http.NotFoundHandler())
+	d := newDoctor(t, newEndpoint(t).source, "acme="+server, "globex="+server)
+	d.Port = listenLocally(t, "")
+	var lines []string
+	for _, r := range d.Run(t.Context()) {
+		if r.Check == doctor.Proxy {
+			lines = append(lines, fmt.Sprintf("%s %s: %s", r.Client, r.Status, r.Message))
+		}
+	}
+	assert.Equal(t, []string{
+		fmt.Sprintf(" ok: listens on port %d", d.Port),
+		fmt.Sprintf("globex warning: the one on port %d does not serve it: add it with `berth-proxy add globex=%s`, and start the proxy without arguments", d.Port, server),
+	}, lines)
 }
 
 func TestTheProxyAndTheEditorsAreLookedAt(t *testing.T) {

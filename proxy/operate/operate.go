@@ -4,6 +4,7 @@ package operate
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -19,16 +20,37 @@ const patience = 5 * time.Second
 // Register has the relay answer for itself at
 //
 //	/startup    200 when it listens
-//	/liveness   200 as long as it answers
+//	/liveness   200 as long as it answers, with an [Identity] in JSON
 //	/readiness  200 if there is a client, and a token for it can be had; 503 and why, if not
 //	/metrics    figures, in Prometheus' text format
 //
 // Tokens are asked of the sender. It must be called before the relay serves.
 func Register(r *relay.Relay, sender *relay.Sender, version string) {
 	r.Handle("GET /startup", http.HandlerFunc(up))
-	r.Handle("GET /liveness", http.HandlerFunc(up))
+	r.Handle("GET /liveness", liveness(r, version))
 	r.Handle("GET /readiness", readiness(r, sender))
 	r.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(r, version), promhttp.HandlerOpts{}))
+}
+
+// Program is what a proxy calls itself.
+const Program = "berth-proxy"
+
+// An Identity is what a proxy says of itself at /liveness.
+type Identity struct {
+	Program string   `json:"program"` // [Program]
+	Version string   `json:"version"`
+	Clients []string `json:"clients"` // that it serves, by name
+}
+
+func liveness(r *relay.Relay, version string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		me := Identity{Program: Program, Version: version, Clients: []string{}}
+		for _, client := range r.Snapshot() {
+			me.Clients = append(me.Clients, client.Target.Name)
+		}
+		head(w, "application/json", http.StatusOK)
+		_ = json.NewEncoder(w).Encode(me) // whoever asked may have gone
+	})
 }
 
 func up(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") }
@@ -54,9 +76,13 @@ func readiness(r *relay.Relay, sender *relay.Sender) http.Handler {
 }
 
 func say(w http.ResponseWriter, status int, sentence string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	head(w, "text/plain; charset=utf-8", status)
+	_, _ = fmt.Fprintln(w, sentence) // whoever asked may have gone
+}
+
+func head(w http.ResponseWriter, contentType string, status int) {
+	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = fmt.Fprintln(w, sentence) // whoever asked may have gone
 }

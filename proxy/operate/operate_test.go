@@ -59,11 +59,12 @@ func (p proxy) get(t *testing.T, path string, header ...string) (status int, bod
 
 func TestAProxyThatCanServeSaysSo(t *testing.T) {
 	p := start(t, "acme=http://127.0.0.1:1")
-	for _, path := range []string{"/startup", "/liveness"} {
-		status, body := p.get(t, path)
-		assert.Equal(t, http.StatusOK, status, path)
-		assert.Equal(t, "ok\n", body)
-	}
+	status, body := p.get(t, "/startup")
+	assert.Equal(t, http.StatusOK, status)
+	assert.Equal(t, "ok\n", body)
+	status, body = p.get(t, "/liveness")
+	assert.Equal(t, http.StatusOK, status)
+	assert.JSONEq(t, `{"program": "berth-proxy", "version": "v1.2.3", "clients": ["acme"]}`, body)
 	assert.Zero(t, p.endpoint.Exchanges(), "being up takes no login")
 	for range 3 {
 		status, _ := p.get(t, "/readiness")

@@ -17,7 +17,7 @@ func (s *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !s.holdsSecret(r) {
-		http.Error(w, "this berth-proxy has a secret in its addresses: run berth-proxy install", http.StatusNotFound)
+		http.Error(w, HasSecret+": run berth-proxy install", http.StatusNotFound)
 		return
 	}
 	if below := s.belowSecret(r); s.isLocal(below) {

@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// HasSecret is how a proxy with a secret begins its answer to a path without it.
+const HasSecret = "this berth-proxy has a secret in its addresses"
+
 // secret is what a path can have in one segment without escapes, and too long to be tried
 // out: 16 characters of this alphabet are 96 bits.
 var secret = regexp.MustCompile(`^[A-Za-z0-9_-]{16,128}$`)

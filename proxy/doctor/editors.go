@@ -1,48 +1,13 @@
 package doctor
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/berth-mcp/berth/proxy/editors"
-	"github.com/berth-mcp/berth/proxy/relay"
 )
-
-// localTimeout bounds the wait for the proxy on this computer.
-const localTimeout = 5 * time.Second
-
-// checkProxy tells whether the proxy is where the editors look for it.
-func (d *Doctor) checkProxy(ctx context.Context) Result {
-	ctx, cancel := context.WithTimeout(ctx, localTimeout)
-	defer cancel()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // by no other proxy's way
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, relay.LocalURL(d.Port, d.Secret)+"/liveness", nil)
-	if err != nil {
-		return Result{Check: Proxy, Status: Failed, Message: err.Error()}
-	}
-	resp, err := client.Do(r)
-	var dial *net.OpError
-	switch {
-	case errors.As(err, &dial) && dial.Op == "dial":
-		return Result{Check: Proxy, Status: Warning,
-			Message: fmt.Sprintf("nothing listens on port %d: start berth-proxy for editors that use a URL", d.Port)}
-	case err != nil:
-		return Result{Check: Proxy, Status: Failed,
-			Message: fmt.Sprintf("what listens on port %d is not berth-proxy: stop that, or choose another port with --port", d.Port)}
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return Result{Check: Proxy, Status: Failed,
-			Message: fmt.Sprintf("what listens on port %d is not berth-proxy, or one with other settings (--path-secret): stop that, or choose another port with --port", d.Port)}
-	}
-	return Result{Check: Proxy, Status: OK, Message: fmt.Sprintf("listens on port %d", d.Port)}
-}
 
 // checkEditors looks at the entries that lead to the proxy in every editor there is.
 func (d *Doctor) checkEditors() []Result {
