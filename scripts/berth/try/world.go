@@ -168,16 +168,16 @@ func (w *world) stackConfig() (map[string]any, error) {
 }
 
 func (w *world) up(ctx context.Context) ([]string, error) {
-	events, resources := follow(w.story)
+	events, ended := follow(w.story)
 	result, err := w.stack.Up(ctx, optup.SuppressProgress(), optup.EventStreams(events))
 	if err != nil {
-		return nil, err
+		return nil, failure(err, ended)
 	}
 	w.url, _ = result.Outputs["url"].Value.(string)
 	image, _ := result.Outputs["image"].Value.(string)
 	_, digest, _ := strings.Cut(image, "@")
 	return []string{
-		"created: " + <-resources,
+		"created: " + (<-ended).changed,
 		"the service is at " + w.url,
 		fmt.Sprintf("image %.23s…", digest),
 		fmt.Sprintf("roles/run.invoker: %v", result.Outputs["developers"].Value),
@@ -240,11 +240,11 @@ func (w *world) isRefused(ctx context.Context, p *proxy) ([]string, error) {
 }
 
 func (w *world) destroy(ctx context.Context) ([]string, error) {
-	events, resources := follow(w.story)
+	events, ended := follow(w.story)
 	if _, err := w.stack.Destroy(ctx, optdestroy.SuppressProgress(), optdestroy.EventStreams(events)); err != nil {
-		return nil, err
+		return nil, failure(err, ended)
 	}
-	return []string{"deleted: " + <-resources}, nil
+	return []string{"deleted: " + (<-ended).changed}, nil
 }
 
 func (w *world) nothingIsLeft(context.Context) ([]string, error) {
