@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/berth-mcp/berth/internal/pulumicli"
+	"github.com/creack/pty"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -261,6 +263,18 @@ func TestAPortThatCannotBeListenedOnIsSaidAtOnce(t *testing.T) {
 		assert.NotContains(t, string(out), "pulumi up")
 		assertEmpty(t, temporary)
 	}
+}
+
+func TestTheTerminalIsAskedNothing(t *testing.T) {
+	cmd, _, _ := berth(t, "--help")
+	cmd.Env = append(cmd.Env, "TERM=xterm-256color") // of screen's and a dumb one nobody would ask
+	terminal, err := pty.Start(cmd)
+	require.NoError(t, err)
+	defer terminal.Close()
+	said, _ := io.ReadAll(terminal) // a terminal that nobody writes to any more is an error on Linux
+	require.NoError(t, cmd.Wait())
+	assert.Contains(t, string(said), "Usage:")
+	assert.NotContains(t, string(said), "\x1b")
 }
 
 func TestTryOutsideOfACloneSaysWhereToRunIt(t *testing.T) {

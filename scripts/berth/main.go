@@ -3,11 +3,13 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/berth-mcp/berth/scripts/berth/doctor"
+	_ "github.com/berth-mcp/berth/scripts/berth/terminal"
 	"github.com/berth-mcp/berth/scripts/berth/try"
 	"github.com/spf13/cobra"
 )
@@ -23,6 +25,9 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
+	})
 	root.AddCommand(try.Command(), doctor.Command())
 	if err := root.ExecuteContext(ctx); err != nil {
 		root.PrintErrln("berth:", err)
