@@ -41,6 +41,18 @@ func (c clients) whereToGo() string {
 	return fmt.Sprintf("nothing is here; the paths are %s", strings.Join(paths, ", "))
 }
 
+// names tells a person which clients there are.
+func (c clients) names() string {
+	if len(c) == 0 {
+		return "none"
+	}
+	names := make([]string, len(c))
+	for i, u := range c {
+		names[i] = u.Name
+	}
+	return strings.Join(names, ", ")
+}
+
 // SetTargets replaces the targets, whose names must differ, with effect on requests from
 // now on. Those under way, streams among them, go on to their end wherever they lead. A
 // client keeps its figures, and with the same URL also its sessions and whether its server
@@ -48,7 +60,16 @@ func (c clients) whereToGo() string {
 func (s *Relay) SetTargets(targets []Target) {
 	s.reload.Lock()
 	defer s.reload.Unlock()
-	after := s.clientsOf(targets, *s.clients.Load())
+	before := *s.clients.Load()
+	after := s.clientsOf(targets, before)
+	for _, u := range before {
+		if after.named(u.Name) == nil {
+			s.gone.Store(u.Name, true)
+		}
+	}
+	for _, u := range after {
+		s.gone.Delete(u.Name)
+	}
 	s.clients.Store(&after)
 }
 

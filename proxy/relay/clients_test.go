@@ -44,7 +44,7 @@ func TestNewTargetsServeFromNowOnAndCutNothing(t *testing.T) {
 	assert.Equal(t, "nothing is here; the paths are /globex/mcp, /acme/mcp\n", body)
 
 	h.SetTargets(nil)
-	missing, body = do(t, h.request(t, http.MethodPost, "/acme/mcp", call))
+	missing, body = do(t, h.request(t, http.MethodGet, "/acme/mcp", ""))
 	assert.Equal(t, http.StatusNotFound, missing.StatusCode)
 	assert.Contains(t, body, "no client is configured")
 
@@ -57,15 +57,40 @@ func TestWhatIsForAClientThatIsGoneDoesNotReachTheLastOne(t *testing.T) {
 	acme := upstream(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "acme ", r.URL.Path) })
 	h := start(t, "acme="+acme.URL, "globex=http://127.0.0.1:1")
 	h.SetTargets(parse(t, "acme="+acme.URL))
-	for _, path := range []string{"/globex/mcp", "/globex/mcp/", "/globex/sse?x"} {
-		resp, body := do(t, h.request(t, http.MethodPost, path, call))
-		assert.Equal(t, http.StatusNotFound, resp.StatusCode, path)
-		assert.Equal(t, "nothing is here; the paths are /acme/mcp\n", body)
+	const remedy = ", which serves acme: add it with `berth-proxy add`, or take it out of the editor with `berth-proxy uninstall`"
+	answer := func(why string) string {
+		return fmt.Sprintf(`{"jsonrpc":"2.0","id":7,"error":{"code":%d,"message":"%s%s"}}`+"\n", CodeNoClient, why, remedy)
 	}
+	for path, why := range map[string]string{
+		"/globex/mcp": "globex was removed from the clients of this berth-proxy", "/globex/mcp/": "globex was removed from the clients of this berth-proxy",
+		"/globex/sse?x": "globex was removed from the clients of this berth-proxy", "/globex/messages/?session=1": "globex was removed from the clients of this berth-proxy",
+		"/globex": "globex was removed from the clients of this berth-proxy", "/hooli/mcp": "this berth-proxy has no client hooli",
+	} {
+		r := h.request(t, http.MethodPost, path, call)
+		resp, body := do(t, r)
+		assert.Equal(t, http.StatusOK, resp.StatusCode, path)
+		assert.Equal(t, answer(why), body)
+
+		r = h.request(t, http.MethodPost, path, call)
+		r.Header.Set("Accept", "*/*") // an editor of the older transport, which looks at the status
+		resp, body = do(t, r)
+		assert.Equal(t, http.StatusNotFound, resp.StatusCode, path)
+		assert.Equal(t, answer(why), body)
+
+		resp, body = do(t, h.request(t, http.MethodPost, path, `{"jsonrpc":"2.0","method":"notifications/initialized"}`))
+		assert.Equal(t, http.StatusNotFound, resp.StatusCode, path)
+		assert.Equal(t, why+remedy+"\n", body)
+	}
+	resp, body := do(t, h.request(t, http.MethodGet, "/globex/messages", ""))
+	assert.Equal(t, http.StatusNotFound, resp.StatusCode)
+	assert.Equal(t, "nothing is here; the paths are /acme/mcp\n", body)
 	for path, want := range map[string]string{"/mcp": "/mcp", "/acme/mcp": "/mcp", "/messages/mcp-1": "/messages/mcp-1", "/acme/v1/mcp": "/v1/mcp"} {
 		_, body := do(t, h.request(t, http.MethodPost, path, call))
 		assert.Equal(t, "acme "+want, body)
 	}
+	h.SetTargets(parse(t, "globex="+acme.URL))
+	_, body = do(t, h.request(t, http.MethodPost, "/globex/messages", call))
+	assert.Equal(t, "acme /messages", body, "it is back")
 }
 
 func TestTheFiguresAreOfEachClient(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 // that JSON-RPC leaves to implementations, away from -32000 to -32002, which SDKs use,
 // and from -32020 on, which MCP has taken.
 const (
+	CodeNoClient    = -32009 // the proxy does not serve the client (any more)
 	CodeNoLogin     = -32010 // no token can be had
 	CodeNotAccepted = -32011 // the platform does not accept the token (401)
 	CodeNoAccess    = -32012 // the account may not use this client's server (403)
@@ -45,6 +46,15 @@ const (
 	statusUnreachable = http.StatusBadGateway
 	statusNoToken     = http.StatusServiceUnavailable
 )
+
+func noClient(name string, gone bool, all clients) *Fault {
+	why := "this berth-proxy has no client " + name
+	if gone {
+		why = name + " was removed from the clients of this berth-proxy"
+	}
+	return &Fault{Code: CodeNoClient, Status: http.StatusNotFound,
+		Message: fmt.Sprintf("%s, which serves %s: add it with `berth-proxy add`, or take it out of the editor with `berth-proxy uninstall`", why, all.names())}
+}
 
 func noLogin(t Target, err error) *Fault {
 	return &Fault{Code: CodeNoLogin, Status: statusNoToken, Message: fmt.Sprintf("cannot sign in to %s: %v", t.Name, err)}

@@ -26,6 +26,9 @@ func (s *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	all := *s.clients.Load()
 	rt, found := s.routeFor(all, r)
+	if !found && r.Method == http.MethodPost && s.refuseMissing(w, r, all) {
+		return
+	}
 	if !found || asksForOAuth(strings.TrimPrefix(r.URL.Path, rt.prefix)) && !rt.backend.ownLogin.Load() {
 		http.Error(w, all.whereToGo(), http.StatusNotFound)
 		return
@@ -48,6 +51,23 @@ func (s *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// What the client has so far must not look like the whole.
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// refuseMissing answers what an editor has to say to a client that is not served, and
+// reports whether the request was that.
+func (s *Relay) refuseMissing(w http.ResponseWriter, r *http.Request, all clients) bool {
+	name := s.missingClient(strings.TrimPrefix(r.URL.EscapedPath(), s.prefix))
+	if name == "" {
+		return false
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return false
+	}
+	f := noClient(name, s.wasServed(name), all)
+	s.log.Warn(f.Message, "code", f.Code)
+	f.answer(w, r, body)
+	return true
 }
 
 // isBridged has the older transport served by the bridge, and reports whether it was.

@@ -28,14 +28,28 @@ func (s *Relay) routeFor(all clients, r *http.Request) (route, bool) {
 	if u := all.named(first); u != nil {
 		return s.newRoute(u, document, s.prefix+"/"+first, r), true
 	}
-	if len(all) == 1 && !otherClient.MatchString(path) {
+	if len(all) == 1 && s.missingClient(path) == "" {
 		return s.newRoute(all[0], document, s.prefix, r), true
 	}
 	return route{}, false
 }
 
-// otherClient is the endpoint of a client that is not here (any more). What its editor sends,
-// its own login perhaps, is not for the one client that is.
+// missingClient is the name of the client that a path below the secret is for, if it is one
+// that is not served: it was, or the path is an endpoint's. What its editor sends, its own
+// login perhaps, is not for the one client that there is.
+func (s *Relay) missingClient(path string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if s.wasServed(name) || otherClient.MatchString(path) {
+		return name
+	}
+	return ""
+}
+
+func (s *Relay) wasServed(name string) bool {
+	_, gone := s.gone.Load(name)
+	return gone
+}
+
 var otherClient = regexp.MustCompile(`^/[a-z0-9][a-z0-9-]{0,62}/(mcp|sse)(/|$)`)
 
 // newRoute is that of a path of the target, or of a document about it.
