@@ -153,18 +153,22 @@ func TestWhoSubscribedIsToldOfWhatChangesForThem(t *testing.T) {
 			note := func(id string, private bool) {
 				require.NoError(t, f.portal.AddNote(t.Context(), manager, id, "x", private))
 			}
+			set := func(id string, status portal.GoalStatus) {
+				_, err := f.portal.SetGoalStatus(t.Context(), manager, id, status, "")
+				require.NoError(t, err)
+			}
 			load(agreed)
 			told := subscribe(t, f, "vera@example.com", "portal://goals/G1", "portal://goals/G2", "portal://goals")
 			next := func() [2]string { return [2]string{<-told, <-told} }
 
-			note("G1", false)
+			set("G1", "planned")
 			assert.Equal(t, [2]string{"portal://goals/G1", "portal://goals"}, next())
 			load("goals: [{id: G1, title: Open, status: active, target: 2027-03-01, confidential: true}]")
 			assert.Equal(t, [2]string{"portal://goals/G1", "portal://goals"}, next(), "it is gone for them")
-			note("G1", false) // what they may see no longer
-			note("G3", false) // what they never saw
-			note("G2", true)  // what the manager alone sees
-			note("G2", false)
+			set("G1", "active")  // what they may see no longer
+			set("G3", "reached") // what they never saw
+			note("G2", true)     // what the manager alone sees
+			set("G2", "reached")
 			assert.Equal(t, [2]string{"portal://goals/G2", "portal://goals"}, next(), "and of nothing else")
 			load("goals: [{id: G1, title: Open, status: active, target: 2027-03-01}]")
 			assert.Equal(t, [2]string{"portal://goals/G1", "portal://goals"}, next(), "it is back")

@@ -22,6 +22,9 @@ type change struct {
 	reader Reader
 }
 
+// errUnchanged is the answer of a change that has nothing to do.
+var errUnchanged = errors.New("it is so already")
+
 func (p *Portal) newChange(r Reader, what string) change {
 	return change{
 		Change: Change{ID: rand.Text(), At: p.Now().UTC().Truncate(0), By: r.Email, What: what},
@@ -42,8 +45,9 @@ func (c change) record(history []Change) []Change {
 }
 
 // changeGoal applies a change to the goal as it is when it is written, however
-// many others are writing. apply says why it cannot be made.
-func (p *Portal) changeGoal(ctx context.Context, c change, id string, apply func(*Goal) error) (Goal, error) {
+// many others are writing. apply says why it cannot be made, and may say in c what was
+// done.
+func (p *Portal) changeGoal(ctx context.Context, c *change, id string, apply func(*Goal) error) (Goal, error) {
 	view, err := p.View(ctx, c.reader)
 	if err != nil {
 		return Goal{}, err
@@ -53,7 +57,7 @@ func (p *Portal) changeGoal(ctx context.Context, c change, id string, apply func
 	}
 	return update(ctx, p, goalName(id), func(g *Goal) error {
 		if c.done(g.History) {
-			return nil
+			return errUnchanged
 		}
 		if !c.reader.sees(*g) {
 			return fmt.Errorf("there is no goal %q", id)
@@ -67,7 +71,7 @@ func (p *Portal) changeGoal(ctx context.Context, c change, id string, apply func
 }
 
 // changeDeliverable is changeGoal for a deliverable.
-func (p *Portal) changeDeliverable(ctx context.Context, c change, id string, apply func(*Deliverable) error) (Deliverable, error) {
+func (p *Portal) changeDeliverable(ctx context.Context, c *change, id string, apply func(*Deliverable) error) (Deliverable, error) {
 	view, err := p.View(ctx, c.reader)
 	if err != nil {
 		return Deliverable{}, err
@@ -77,7 +81,7 @@ func (p *Portal) changeDeliverable(ctx context.Context, c change, id string, app
 	}
 	return update(ctx, p, deliverableName(id), func(d *Deliverable) error {
 		if c.done(d.History) {
-			return nil
+			return errUnchanged
 		}
 		if err := apply(d); err != nil {
 			return err
@@ -100,7 +104,9 @@ func update[T any](ctx context.Context, p *Portal, name string, apply func(*T) e
 		if err != nil {
 			return item, fmt.Errorf("%s cannot be used: %w", name, err)
 		}
-		if err := apply(current); err != nil {
+		if err := apply(current); errors.Is(err, errUnchanged) {
+			return *current, nil
+		} else if err != nil {
 			return item, err
 		}
 		if data, err = encode(p.Client, *current); err != nil {
@@ -142,22 +148,22 @@ func (p *Portal) changed(ctx context.Context, name string) {
 	}
 }
 
-// SetGoalStatus is for managers.
-func (p *Portal) SetGoalStatus(ctx context.Context, r Reader, id string, status GoalStatus) (Goal, error) {
+// SetGoalStatus is for managers. note says why; it may be empty.
+func (p *Portal) SetGoalStatus(ctx context.Context, r Reader, id string, status GoalStatus, note string) (Goal, error) {
 	if r.Role < guard.Manager {
 		return Goal{}, errors.New("only a manager changes a goal's status")
 	}
-	c := p.newChange(r, "status: "+string(status))
-	return p.changeGoal(ctx, c, id, func(g *Goal) error {
-		g.Status = status
-		return nil
+	c := p.newChange(r, "")
+	return p.changeGoal(ctx, &c, id, func(g *Goal) error {
+		return setStatus(&c, &g.Status, status, &g.Log, note)
 	})
 }
 
-// SetDeliverableStatus is for managers, and for whom the deliverable belongs to.
-func (p *Portal) SetDeliverableStatus(ctx context.Context, r Reader, id string, status DeliverableStatus) (Deliverable, error) {
-	c := p.newChange(r, "status: "+string(status))
-	return p.changeDeliverable(ctx, c, id, func(d *Deliverable) error {
+// SetDeliverableStatus is for managers, and for whom the deliverable belongs to. note
+// says why; it may be empty.
+func (p *Portal) SetDeliverableStatus(ctx context.Context, r Reader, id string, status DeliverableStatus, note string) (Deliverable, error) {
+	c := p.newChange(r, "")
+	return p.changeDeliverable(ctx, &c, id, func(d *Deliverable) error {
 		if r.Role < guard.Manager {
 			if !r.owns(*d) {
 				return fmt.Errorf("deliverable %s is %s's: only they and managers change its status; add_note tells them something", id, ownerOrNobody(d.Owner))
@@ -166,9 +172,25 @@ func (p *Portal) SetDeliverableStatus(ctx context.Context, r Reader, id string, 
 				return fmt.Errorf("deliverable %s is a proposal: a manager accepts it", id)
 			}
 		}
-		d.Status = status
-		return nil
+		return setStatus(&c, &d.Status, status, &d.Log, note)
 	})
+}
+
+// setStatus keeps in the history what the status was.
+func setStatus[S ~string](c *change, status *S, to S, log *Log, note string) error {
+	switch {
+	case *status != to:
+		c.What = fmt.Sprintf("status: %s → %s", *status, to)
+	case note == "":
+		return errUnchanged
+	default:
+		c.What = "note"
+	}
+	*status = to
+	if note != "" {
+		log.Notes = append(log.Notes, Note{Author: c.By, At: c.At, Text: note})
+	}
+	return nil
 }
 
 func ownerOrNobody(owner string) string {
@@ -188,13 +210,13 @@ func (p *Portal) AddNote(ctx context.Context, r Reader, id, text string, private
 	c.Private = private
 	note := Note{Author: r.Email, At: c.At, Text: text, Private: private}
 	if _, err := view.Goal(id); err == nil {
-		_, err = p.changeGoal(ctx, c, id, func(g *Goal) error { g.Notes = append(g.Notes, note); return nil })
+		_, err = p.changeGoal(ctx, &c, id, func(g *Goal) error { g.Notes = append(g.Notes, note); return nil })
 		return err
 	}
 	if _, err := view.Deliverable(id); err != nil {
 		return fmt.Errorf("there is no goal and no deliverable %q; list_goals and list_deliverables list them", id)
 	}
-	_, err = p.changeDeliverable(ctx, c, id, func(d *Deliverable) error { d.Notes = append(d.Notes, note); return nil })
+	_, err = p.changeDeliverable(ctx, &c, id, func(d *Deliverable) error { d.Notes = append(d.Notes, note); return nil })
 	return err
 }
 

@@ -31,7 +31,7 @@ func (p *Portal) registerExchange(g *guard.Guard) {
 		return
 	}
 	tool := &mcp.Tool{
-		Name: "import", Title: "Import", Annotations: writing(true),
+		Name: "import", Title: "Import", Annotations: replacing(),
 		Description: "Adds or replaces goals and deliverables from YAML, or deliverables from CSV, as export gives them. Notes and history stay. With dry_run it says what it would do.",
 	}
 	tool.InputSchema, tool.OutputSchema = schema[importIn](), schema[Imported]()
@@ -40,6 +40,7 @@ func (p *Portal) registerExchange(g *guard.Guard) {
 
 type exportIn struct {
 	Format string `json:"format,omitempty" jsonschema:"yaml (the default) or csv"`
+	Goal   string `json:"goal,omitempty" jsonschema:"only the goal with this id, and what serves it"`
 }
 
 type exportOut struct {
@@ -49,15 +50,23 @@ type exportOut struct {
 
 func (p *Portal) export(ctx context.Context, r Reader, in exportIn) (exportOut, error) {
 	in.Format = cmp.Or(in.Format, formatYAML)
-	text, err := p.Export(ctx, r, in.Format)
+	text, err := p.Export(ctx, r, in.Format, in.Goal)
 	return exportOut{Format: in.Format, Text: text}, err
 }
 
-// Export writes what the reader may see, in the format "yaml" or "csv".
-func (p *Portal) Export(ctx context.Context, r Reader, format string) (string, error) {
+// Export writes what the reader may see, in the format "yaml" or "csv": everything, or
+// one goal and what serves it.
+func (p *Portal) Export(ctx context.Context, r Reader, format, goal string) (string, error) {
 	view, err := p.View(ctx, r)
 	if err != nil {
 		return "", err
+	}
+	if goal != "" {
+		g, err := view.Goal(goal)
+		if err != nil {
+			return "", fmt.Errorf("goal: %w", err)
+		}
+		view.Goals, view.Deliverables = []Goal{g}, view.serving(goal)
 	}
 	var out bytes.Buffer
 	switch format {

@@ -19,7 +19,7 @@ func TestWhatIsExportedCanBeImported(t *testing.T) {
 	require.NoError(t, p.AddNote(t.Context(), manager, "G1", "a note", false))
 	for _, format := range []string{"yaml", "csv"} {
 		t.Run(format, func(t *testing.T) {
-			out, err := p.Export(t.Context(), manager, format)
+			out, err := p.Export(t.Context(), manager, format, "")
 			require.NoError(t, err)
 			again, err := p.Import(t.Context(), admin, format, out, false, nil)
 			require.NoError(t, err)
@@ -49,7 +49,7 @@ func TestASpreadsheetLosesNothing(t *testing.T) {
 	require.NoError(t, err)
 	before, err := view(t, p, manager).Deliverable("D1")
 	require.NoError(t, err)
-	out, err := p.Export(t.Context(), manager, "csv")
+	out, err := p.Export(t.Context(), manager, "csv", "")
 	require.NoError(t, err)
 	again, err := p.Import(t.Context(), admin, "csv", out, false, nil)
 	require.NoError(t, err)
@@ -68,12 +68,36 @@ func TestASpreadsheetLosesNothing(t *testing.T) {
 func TestAnExportHoldsWhatOneMaySee(t *testing.T) {
 	p, _ := inDir(t)
 	for _, format := range []string{"yaml", "csv"} {
-		out, err := p.Export(t.Context(), viewer, format)
+		out, err := p.Export(t.Context(), viewer, format, "")
 		require.NoError(t, err)
 		assert.Contains(t, out, "Public work")
 		assert.NotContains(t, out, "Secret")
 		assert.NotContains(t, out, "D2")
 	}
+}
+
+func TestAnExportMayBeOfOneGoal(t *testing.T) {
+	p, _ := inDir(t)
+	out, err := p.Export(t.Context(), manager, "yaml", "G2")
+	require.NoError(t, err)
+	assert.Contains(t, out, "Secret work")
+	assert.NotContains(t, out, "Public work")
+	again, err := p.Import(t.Context(), admin, "yaml", out, false, nil)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"G2", "D2"}, again.Unchanged)
+	_, err = p.Export(t.Context(), viewer, "yaml", "G2")
+	require.EqualError(t, err, `goal: there is no goal "G2"; the goals are G1`)
+}
+
+func TestTheHistoryNamesWhatAnImportHasReplaced(t *testing.T) {
+	p, _ := inDir(t)
+	_, err := p.Import(t.Context(), admin, "yaml", "goals: [{id: G1, title: Renamed, status: active, target: 2027-04-01, confidential: true}]", false, nil)
+	require.NoError(t, err)
+	g1, err := view(t, p, manager).Goal("G1")
+	require.NoError(t, err)
+	require.Len(t, g1.History, 2)
+	assert.Equal(t, "imported", g1.History[0].What)
+	assert.Equal(t, "imported: confidential, target, title", g1.History[1].What)
 }
 
 func TestAnImportIsAllOrNothing(t *testing.T) {
@@ -116,7 +140,7 @@ func TestACircleThatAnImportOpensIsGone(t *testing.T) {
 	d1, err := view(t, p, manager).Deliverable("D1")
 	require.NoError(t, err, "the rest is served")
 	assert.Equal(t, []string{"D2", "D3"}, d1.DependsOn)
-	out, err := p.Export(t.Context(), manager, "yaml")
+	out, err := p.Export(t.Context(), manager, "yaml", "")
 	require.NoError(t, err)
 	_, err = p.Import(t.Context(), admin, "yaml", out, false, nil)
 	require.ErrorContains(t, err, "D1 → D3 → D1")
@@ -162,7 +186,7 @@ func TestASpreadsheetRunsNothingThatSomebodyWrote(t *testing.T) {
 	const title = `=HYPERLINK("https://evil.example")`
 	_, err := p.Propose(t.Context(), contributor, portal.Deliverable{Goal: "G1", Title: title, Due: "2027-01-01"})
 	require.NoError(t, err)
-	out, err := p.Export(t.Context(), manager, "csv")
+	out, err := p.Export(t.Context(), manager, "csv", "")
 	require.NoError(t, err)
 	rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
 	require.NoError(t, err)

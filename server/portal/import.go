@@ -1,10 +1,12 @@
 package portal
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"go.yaml.in/yaml/v3"
@@ -123,7 +125,7 @@ func replaceOne[T any, P item[T]](ctx context.Context, i *importing, name string
 		if err != nil && !errors.Is(err, store.ErrNotExist) {
 			return nil, err
 		}
-		next, kept, outcome := incoming, Log{}, &i.out.Added
+		next, kept, outcome, c := incoming, Log{}, &i.out.Added, i.change
 		if err == nil {
 			outcome = &i.out.Replaced
 			// A document that cannot be used is replaced: that is how to mend it.
@@ -133,12 +135,14 @@ func replaceOne[T any, P item[T]](ctx context.Context, i *importing, name string
 				}
 				kept = *P(before).log()
 				*P(before).log(), *P(&next).log() = Log{}, Log{}
-				if sameYAML(next, *before) {
+				fields := differing(next, *before)
+				if len(fields) == 0 {
 					return &i.out.Unchanged, nil
 				}
+				c.What += ": " + strings.Join(fields, ", ")
 			}
 		}
-		kept.History = i.change.record(kept.History)
+		kept.History = c.record(kept.History)
 		*P(&next).log() = kept
 		if err := P(&next).check(); err != nil || i.out.DryRun {
 			return outcome, err
@@ -158,12 +162,34 @@ func replaceOne[T any, P item[T]](ctx context.Context, i *importing, name string
 	return nil, errors.New("too many others are changing it")
 }
 
-// sameYAML says if two items are written the same: an empty list and none are.
-func sameYAML(a, b any) bool {
-	left, err := yaml.Marshal(a)
-	if err != nil {
-		return false
+// differing names the fields in which two items are written differently: an empty list
+// and none are the same.
+func differing[T any](a, b T) []string {
+	left, right := fieldsOf(a), fieldsOf(b)
+	var names []string
+	for name, value := range left {
+		if !reflect.DeepEqual(value, right[name]) {
+			names = append(names, name)
+		}
 	}
-	right, err := yaml.Marshal(b)
-	return err == nil && bytes.Equal(left, right)
+	for name := range right {
+		if _, there := left[name]; !there {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// fieldsOf is an item as YAML has it.
+func fieldsOf[T any](item T) map[string]any {
+	var fields map[string]any
+	text, err := yaml.Marshal(item)
+	if err == nil {
+		err = yaml.Unmarshal(text, &fields)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("writing a %T as YAML: %v", item, err)) // depends on the type alone
+	}
+	return fields
 }

@@ -59,6 +59,14 @@ type Log struct {
 // log is for those to whom it does not matter whose log it is.
 func (l *Log) log() *Log { return l }
 
+// brief takes the logs out of items, which are the caller's own.
+func brief[T any, P item[T]](items []T) []T {
+	for i := range items {
+		*P(&items[i]).log() = Log{}
+	}
+	return items
+}
+
 // Link leads to more about an item.
 type Link struct {
 	Title string `json:"title" yaml:"title"`
@@ -90,6 +98,7 @@ const (
 	maxTitle    = 200
 	maxText     = 4000
 	maxEntries  = 100
+	maxNotes    = 500
 	maxHistory  = 2000
 	maxOwner    = 254
 	maxLinkSize = 2000
@@ -133,7 +142,7 @@ func (p *problems) links(links []Link) {
 }
 
 func (p *problems) notes(notes []Note) {
-	p.entries("notes", len(notes))
+	p.add(len(notes) <= maxNotes, "notes", len(notes), fmt.Sprintf("it has %d, which is the most: write on another item that you link to", maxNotes))
 	for i, note := range notes {
 		p.text(fmt.Sprintf("notes[%d].text", i), note.Text, maxText, true)
 		p.text(fmt.Sprintf("notes[%d].author", i), note.Author, maxOwner, true)

@@ -202,6 +202,11 @@ func (v View) Deliverable(id string) (Deliverable, error) {
 	return v.Deliverables[i], nil
 }
 
+// serving are the deliverables that serve a goal.
+func (v View) serving(goal string) []Deliverable {
+	return slices.DeleteFunc(slices.Clone(v.Deliverables), func(d Deliverable) bool { return d.Goal != goal })
+}
+
 func (v View) goalIDs() []string {
 	ids := make([]string, len(v.Goals))
 	for i, g := range v.Goals {

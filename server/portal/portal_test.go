@@ -123,7 +123,7 @@ func TestWhatIsConfidentialIsForManagers(t *testing.T) {
 		assert.EqualError(t, err, `there is no goal "G2"; the goals are G1`)
 
 		assert.ErrorContains(t, p.AddNote(t.Context(), reader, "G2", "I know", false), "there is no goal and no deliverable")
-		_, err = p.SetDeliverableStatus(t.Context(), reader, "D2", "done")
+		_, err = p.SetDeliverableStatus(t.Context(), reader, "D2", "done", "")
 		assert.ErrorContains(t, err, `there is no deliverable "D2"`)
 		_, err = p.Propose(t.Context(), reader, portal.Deliverable{Goal: "G2", Title: "x", Due: "2027-01-01"})
 		assert.ErrorContains(t, err, "there is no goal")
@@ -177,7 +177,7 @@ func TestWhoMaySetAStatus(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, _ := inDir(t)
-			d, err := p.SetDeliverableStatus(t.Context(), c.reader, c.id, "in_review")
+			d, err := p.SetDeliverableStatus(t.Context(), c.reader, c.id, "in_review", "")
 			if c.refused != "" {
 				require.ErrorContains(t, err, c.refused)
 				return
@@ -186,17 +186,60 @@ func TestWhoMaySetAStatus(t *testing.T) {
 			assert.EqualValues(t, "in_review", d.Status)
 			last := d.History[len(d.History)-1]
 			assert.Equal(t, c.reader.Email, last.By)
-			assert.Equal(t, "status: in_review", last.What)
+			assert.Regexp(t, "^status: [a-z_]+ → in_review$", last.What, "what it was stays known")
 			assert.Equal(t, clock(), last.At)
 		})
 	}
 	p, _ := inDir(t)
-	_, err := p.SetGoalStatus(t.Context(), contributor, "G1", "reached")
+	_, err := p.SetGoalStatus(t.Context(), contributor, "G1", "reached", "")
 	assert.ErrorContains(t, err, "only a manager")
-	_, err = p.SetGoalStatus(t.Context(), manager, "G1", "reached")
+	_, err = p.SetGoalStatus(t.Context(), manager, "G1", "reached", "")
 	assert.NoError(t, err)
-	_, err = p.SetGoalStatus(t.Context(), manager, "G1", "nearly")
+	_, err = p.SetGoalStatus(t.Context(), manager, "G1", "nearly", "")
 	assert.ErrorContains(t, err, `status: "nearly": use one of`)
+}
+
+func TestAStatusAndItsReasonAreOneChange(t *testing.T) {
+	p, _ := inDir(t)
+	set := func(status portal.DeliverableStatus, note string) portal.Deliverable {
+		d, err := p.SetDeliverableStatus(t.Context(), manager, "D1", status, note)
+		require.NoError(t, err)
+		return d
+	}
+	before := len(set("in_progress", "").History)
+	assert.Equal(t, 1, before, "it is so already, since the import")
+	d := set("blocked", "the supplier is silent")
+	require.Len(t, d.History, before+1)
+	assert.Equal(t, "status: in_progress → blocked", d.History[before].What)
+	require.Len(t, d.Notes, 1)
+	assert.Equal(t, portal.Note{Author: manager.Email, At: clock(), Text: "the supplier is silent"}, d.Notes[0])
+	d = set("blocked", "still")
+	require.Len(t, d.History, before+2)
+	assert.Equal(t, "note", d.History[before+1].What)
+	_, err := p.SetDeliverableStatus(t.Context(), manager, "D1", "done", strings.Repeat("x", 4001))
+	require.ErrorContains(t, err, "notes[2].text")
+	d, err = view(t, p, manager).Deliverable("D1")
+	require.NoError(t, err)
+	assert.EqualValues(t, "blocked", d.Status, "both or neither")
+
+	g, err := p.SetGoalStatus(t.Context(), manager, "G1", "reached", "at last")
+	require.NoError(t, err)
+	assert.Equal(t, "status: active → reached", g.History[len(g.History)-1].What)
+	assert.Len(t, g.Notes, 1)
+}
+
+func TestAnItemTakesSoManyNotes(t *testing.T) {
+	p, base := inDir(t)
+	var text strings.Builder
+	text.WriteString("client: acme\nid: G1\ntitle: x\nstatus: active\ntarget: 2027-03-01\nnotes:\n")
+	for range 500 {
+		text.WriteString("  - {author: mara@example.com, at: 2026-11-21T12:00:00Z, text: x}\n")
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(base, "clients", "acme", "goals", "G1.yaml"), []byte(text.String()), 0o600))
+	g, err := view(t, p, viewer).Goal("G1")
+	require.NoError(t, err)
+	assert.Len(t, g.Notes, 500)
+	require.ErrorContains(t, p.AddNote(t.Context(), manager, "G1", "one more", false), `notes: "501": it has 500, which is the most: write on another item`)
 }
 
 func TestAProposalWaitsForAManager(t *testing.T) {
@@ -205,11 +248,11 @@ func TestAProposalWaitsForAManager(t *testing.T) {
 	require.NoError(t, err)
 	assert.EqualValues(t, "proposed", d.Status)
 	assert.Equal(t, contributor.Email, d.Owner)
-	_, err = p.SetDeliverableStatus(t.Context(), contributor, d.ID, "planned")
+	_, err = p.SetDeliverableStatus(t.Context(), contributor, d.ID, "planned", "")
 	assert.ErrorContains(t, err, "a manager accepts it")
-	_, err = p.SetDeliverableStatus(t.Context(), manager, d.ID, "planned")
+	_, err = p.SetDeliverableStatus(t.Context(), manager, d.ID, "planned", "")
 	require.NoError(t, err)
-	_, err = p.SetDeliverableStatus(t.Context(), contributor, d.ID, "in_progress")
+	_, err = p.SetDeliverableStatus(t.Context(), contributor, d.ID, "in_progress", "")
 	require.NoError(t, err)
 
 	_, err = p.Propose(t.Context(), contributor, portal.Deliverable{Goal: "G1", Title: " ", Due: "soon", Links: []portal.Link{{Title: "x", URL: "javascript:alert(1)"}}})
@@ -365,7 +408,7 @@ func TestOthersChangesAreSeen(t *testing.T) {
 	require.Len(t, view(t, p, manager).Deliverables, 3)
 	_, err := other.Propose(t.Context(), contributor, portal.Deliverable{Goal: "G1", Title: "New", Due: "2027-05-01"})
 	require.NoError(t, err)
-	_, err = other.SetDeliverableStatus(t.Context(), manager, "D3", "done")
+	_, err = other.SetDeliverableStatus(t.Context(), manager, "D3", "done", "")
 	require.NoError(t, err)
 	v := view(t, p, manager)
 	require.Len(t, v.Deliverables, 4)

@@ -33,10 +33,7 @@ func (p *Portal) progress(ctx context.Context, r Reader, _ nothing) (progressOut
 	out := progressOut{Today: p.today(), Goals: []goalProgress{}, Unreadable: view.Unreadable}
 	for _, g := range view.Goals {
 		sum := goalProgress{ID: g.ID, Title: g.Title, Status: g.Status, Target: g.Target, ByStatus: map[DeliverableStatus]int{}}
-		for _, d := range view.Deliverables {
-			if d.Goal != g.ID {
-				continue
-			}
+		for _, d := range view.serving(g.ID) {
 			sum.ByStatus[d.Status]++
 			if d.Status != "proposed" {
 				sum.Agreed++
@@ -61,7 +58,7 @@ type pressing struct {
 	Owner    string            `json:"owner,omitempty"`
 	Status   DeliverableStatus `json:"status"`
 	Due      string            `json:"due"`
-	Why      []string          `json:"why" jsonschema:"overdue, due, blocked, or waiting"`
+	Why      []string          `json:"why" jsonschema:"overdue, due or blocked, and waiting as well"`
 	WaitsFor []string          `json:"waits_for,omitempty" jsonschema:"ids of what has to be done first"`
 }
 

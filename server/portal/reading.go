@@ -43,7 +43,7 @@ func (p *Portal) registerReading(g *guard.Guard) {
 	}, p.progress)
 	addTool(g, guard.Viewer, &mcp.Tool{
 		Name: "due_or_blocked", Title: "What is due or blocked", Annotations: reading(),
-		Description: "Lists open deliverables that are overdue, due within some days, blocked, or waiting for others.",
+		Description: "Lists open deliverables that are overdue, due within some days, or blocked, with what they wait for.",
 	}, p.dueOrBlocked)
 }
 
@@ -68,10 +68,7 @@ func (p *Portal) listGoals(ctx context.Context, r Reader, in listGoalsIn) (out l
 		return in.Status != "" && g.Status != in.Status || !g.matches(in.Search)
 	})
 	out.Total = len(found)
-	out.Goals, out.NextCursor, err = cut(found, in.Page, goalKey)
-	for i := range out.Goals {
-		out.Goals[i].Notes, out.Goals[i].History = nil, nil
-	}
+	out.Goals, out.NextCursor, err = cut(brief(found), in.Page, goalKey)
 	return out, err
 }
 
@@ -93,10 +90,8 @@ func (p *Portal) getGoal(ctx context.Context, r Reader, in getIn) (out getGoalOu
 		return out, fmt.Errorf("id: %w", err)
 	}
 	out.Deliverables = []string{}
-	for _, d := range view.Deliverables {
-		if d.Goal == in.ID {
-			out.Deliverables = append(out.Deliverables, d.ID)
-		}
+	for _, d := range view.serving(in.ID) {
+		out.Deliverables = append(out.Deliverables, d.ID)
 	}
 	return out, nil
 }
@@ -139,10 +134,7 @@ func (p *Portal) listDeliverables(ctx context.Context, r Reader, in listDelivera
 			!d.matches(in.Search)
 	})
 	out.Total = len(found)
-	out.Deliverables, out.NextCursor, err = cut(found, in.Page, deliverableKey)
-	for i := range out.Deliverables {
-		out.Deliverables[i].Notes, out.Deliverables[i].History = nil, nil
-	}
+	out.Deliverables, out.NextCursor, err = cut(brief(found), in.Page, deliverableKey)
 	return out, err
 }
 

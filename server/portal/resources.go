@@ -32,8 +32,8 @@ func uriOf(name string) string { return scheme + strings.TrimSuffix(name, ".yaml
 
 func (p *Portal) registerResources(server *mcp.Server) {
 	for _, resource := range []*mcp.Resource{
-		{URI: goalsURI, Name: "goals", Title: "Goals", Description: "All goals agreed with the client.", MIMEType: jsonType},
-		{URI: deliverablesURI, Name: "deliverables", Title: "Deliverables", Description: "All deliverables agreed with the client.", MIMEType: jsonType},
+		{URI: goalsURI, Name: "goals", Title: "Goals", Description: "All goals agreed with the client, without notes and history.", MIMEType: jsonType},
+		{URI: deliverablesURI, Name: "deliverables", Title: "Deliverables", Description: "All deliverables agreed with the client, without notes and history.", MIMEType: jsonType},
 	} {
 		server.AddResource(resource, p.readResource)
 	}
@@ -69,9 +69,9 @@ func (p *Portal) readResource(ctx context.Context, req *mcp.ReadResourceRequest)
 func (v View) resource(uri string) (content any, found bool) {
 	switch uri {
 	case goalsURI:
-		return v.Goals, true
+		return brief(slices.Clone(v.Goals)), true
 	case deliverablesURI:
-		return v.Deliverables, true
+		return brief(slices.Clone(v.Deliverables)), true
 	}
 	if id, ok := strings.CutPrefix(uri, goalsURI+"/"); ok {
 		goal, err := v.Goal(id)
@@ -172,12 +172,6 @@ func (p *Portal) planNext(ctx context.Context, req *mcp.GetPromptRequest) (*mcp.
 	if err != nil {
 		return nil, fmt.Errorf("goal: %w", err)
 	}
-	var serving []Deliverable
-	for _, d := range view.Deliverables {
-		if d.Goal == goal.ID {
-			serving = append(serving, d)
-		}
-	}
 	instruction := "Choose the deliverable to work on next for the goal below: agreed on, not done, and waiting for nothing that is not done. Break it into steps, each of which a reviewer can check against one of its acceptance criteria. If what the goal needs is missing, propose it"
 	if !p.ReadOnly() && reader.Role >= guard.Contributor {
 		instruction += " with propose_deliverable"
@@ -185,7 +179,7 @@ func (p *Portal) planNext(ctx context.Context, req *mcp.GetPromptRequest) (*mcp.
 	return prompt("The next deliverable for "+goal.ID, instruction+".", struct {
 		Goal         Goal          `json:"goal"`
 		Deliverables []Deliverable `json:"deliverables"`
-	}{goal, serving})
+	}{goal, brief(view.serving(goal.ID))})
 }
 
 // prompt is a message of an instruction and the data it is about.

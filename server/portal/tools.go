@@ -35,14 +35,19 @@ func (p *Portal) Register(g *guard.Guard) {
 	p.registerPrompts(g.Server)
 }
 
-// reading and writing say what is true of a tool. None of them reaches beyond
-// the portal, and none destroys: what an item was stays in its history.
+// reading and writing say what is true of a tool. None of them reaches beyond the
+// portal. writing adds something, or changes what stays in the history as it was;
+// calling it twice leaves two entries there. replacing leaves nothing of what was.
 func reading() *mcp.ToolAnnotations {
 	return &mcp.ToolAnnotations{ReadOnlyHint: true, IdempotentHint: true, DestructiveHint: new(bool), OpenWorldHint: new(bool)}
 }
 
-func writing(idempotent bool) *mcp.ToolAnnotations {
-	return &mcp.ToolAnnotations{IdempotentHint: idempotent, DestructiveHint: new(bool), OpenWorldHint: new(bool)}
+func writing() *mcp.ToolAnnotations {
+	return &mcp.ToolAnnotations{DestructiveHint: new(bool), OpenWorldHint: new(bool)}
+}
+
+func replacing() *mcp.ToolAnnotations {
+	return &mcp.ToolAnnotations{IdempotentHint: true, DestructiveHint: new(true), OpenWorldHint: new(bool)}
 }
 
 // addTool adds a tool whose statuses are closed sets: a model sees what it may

@@ -94,6 +94,8 @@ func TestEachRoleHasItsTools(t *testing.T) {
 				require.GreaterOrEqual(t, i, 0, "%s is in no row", tool.Name)
 				assert.Equal(t, needs[i].role == guard.Viewer, tool.Annotations.ReadOnlyHint, tool.Name)
 				assert.False(t, *tool.Annotations.OpenWorldHint, tool.Name)
+				assert.Equal(t, tool.Name == "import", *tool.Annotations.DestructiveHint, tool.Name)
+				assert.Equal(t, tool.Annotations.ReadOnlyHint || tool.Name == "import", tool.Annotations.IdempotentHint, tool.Name)
 				assert.NotEmpty(t, tool.Description, tool.Name)
 				assert.NotNil(t, tool.OutputSchema, tool.Name)
 			}
@@ -195,6 +197,7 @@ func TestResourcesPromptsAndCompletionShowWhatOneMaySee(t *testing.T) {
 			all, err := read("portal://goals")
 			require.NoError(t, err)
 			assert.Contains(t, all, `"id":"G1"`)
+			assert.NotContains(t, all, "history", "which would outgrow what one may read at once")
 			assert.Equal(t, sees, strings.Contains(all, `"id":"G2"`))
 			_, err = read("portal://goals/G2")
 			assert.Equal(t, sees, err == nil)

@@ -61,11 +61,12 @@ func TestWhatOthersChangeAfterASubscriptionIsTold(t *testing.T) {
 			known[uri] = version(t, p, viewer, uri)
 		}
 		change("before the first look")
-		assert.Equal(t, []string{"portal://goals/G1", "portal://goals"}, look())
+		assert.Equal(t, []string{"portal://goals/G1"}, look())
 		assert.Empty(t, look(), "once")
 		change("later")
-		assert.Equal(t, []string{"portal://goals/G1", "portal://goals"}, look())
-		require.NoError(t, p.AddNote(t.Context(), manager, "D1", "here", false))
+		assert.Equal(t, []string{"portal://goals/G1"}, look(), "a list has no notes")
+		_, err := p.SetDeliverableStatus(t.Context(), manager, "D1", "done", "")
+		require.NoError(t, err)
 		assert.Equal(t, []string{"portal://deliverables/D1", "portal://deliverables"}, told, "at once")
 		look()
 		assert.Empty(t, look(), "and not again when it is found")
@@ -87,9 +88,16 @@ func TestAVersionIsAnotherWhenWhatTheReaderSeesIs(t *testing.T) {
 		change  func(*testing.T, *portal.Portal) error
 		changed map[string][]portal.Reader // the others' stay
 	}{
-		"a note":            {note(manager, "G1", false), map[string][]portal.Reader{g1: {viewer, contributor, manager}, goals: {viewer, contributor, manager}}},
-		"a private note":    {note(contributor, "G1", true), map[string][]portal.Reader{g1: {contributor}, goals: {contributor}}},
-		"confidential work": {note(manager, "D2", false), map[string][]portal.Reader{deliverables: {manager}}},
+		"a note":         {note(manager, "G1", false), map[string][]portal.Reader{g1: {viewer, contributor, manager}}},
+		"a private note": {note(contributor, "G1", true), map[string][]portal.Reader{g1: {contributor}}},
+		"a goal reached": {func(t *testing.T, p *portal.Portal) error {
+			_, err := p.SetGoalStatus(t.Context(), manager, "G1", "reached", "")
+			return err
+		}, map[string][]portal.Reader{g1: {viewer, contributor, manager}, goals: {viewer, contributor, manager}}},
+		"confidential work": {func(t *testing.T, p *portal.Portal) error {
+			_, err := p.SetDeliverableStatus(t.Context(), manager, "D2", "done", "")
+			return err
+		}, map[string][]portal.Reader{deliverables: {manager}}},
 		"a new secret goal": {func(t *testing.T, p *portal.Portal) error {
 			_, err := p.Import(t.Context(), admin, "yaml", "goals: [{id: G3, title: x, status: active, target: 2027-01-01, confidential: true}]", false, nil)
 			return err

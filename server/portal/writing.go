@@ -12,15 +12,15 @@ import (
 
 func (p *Portal) registerWriting(g *guard.Guard) {
 	addTool(g, guard.Contributor, &mcp.Tool{
-		Name: "update_status", Title: "Update a status", Annotations: writing(true),
-		Description: "Sets the status of a deliverable that is yours or your team's, or as a manager of any goal or deliverable. The change is in its history.",
+		Name: "update_status", Title: "Update a status", Annotations: writing(),
+		Description: "Sets the status of a deliverable that is yours or your team's, or as a manager of any goal or deliverable. What it was stays in its history.",
 	}, p.updateStatus)
 	addTool(g, guard.Contributor, &mcp.Tool{
-		Name: "add_note", Title: "Add a note", Annotations: writing(false),
+		Name: "add_note", Title: "Add a note", Annotations: writing(),
 		Description: "Adds a note to a goal or a deliverable: a decision, a finding, a question. Everyone who sees the item reads it, unless it is private.",
 	}, p.addNote)
 	addTool(g, guard.Contributor, &mcp.Tool{
-		Name: "propose_deliverable", Title: "Propose a deliverable", Annotations: writing(false),
+		Name: "propose_deliverable", Title: "Propose a deliverable", Annotations: writing(),
 		Description: "Proposes a deliverable for a goal, in your name. A manager accepts it by giving it another status.",
 	}, p.propose)
 }
@@ -45,22 +45,14 @@ func (p *Portal) updateStatus(ctx context.Context, r Reader, in updateStatusIn) 
 		if !slices.Contains(GoalStatuses, GoalStatus(in.Status)) {
 			return out, fmt.Errorf("status: %.100q: a goal has one of %v", in.Status, GoalStatuses)
 		}
-		_, err = p.SetGoalStatus(ctx, r, in.ID, GoalStatus(in.Status))
-		if err != nil {
-			return out, err
-		}
-	} else {
-		if !slices.Contains(DeliverableStatuses, DeliverableStatus(in.Status)) {
-			return out, fmt.Errorf("status: %.100q: a deliverable has one of %v", in.Status, DeliverableStatuses)
-		}
-		if _, err := p.SetDeliverableStatus(ctx, r, in.ID, DeliverableStatus(in.Status)); err != nil {
-			return out, fmt.Errorf("id: %w", err)
-		}
+		_, err = p.SetGoalStatus(ctx, r, in.ID, GoalStatus(in.Status), in.Note)
+		return updateStatusOut{ID: in.ID, Status: in.Status}, err
 	}
-	if in.Note != "" {
-		if err := p.AddNote(ctx, r, in.ID, in.Note, false); err != nil {
-			return out, fmt.Errorf("the status is set, but the note could not be added: %w", err)
-		}
+	if !slices.Contains(DeliverableStatuses, DeliverableStatus(in.Status)) {
+		return out, fmt.Errorf("status: %.100q: a deliverable has one of %v", in.Status, DeliverableStatuses)
+	}
+	if _, err := p.SetDeliverableStatus(ctx, r, in.ID, DeliverableStatus(in.Status), in.Note); err != nil {
+		return out, fmt.Errorf("id: %w", err)
 	}
 	return updateStatusOut{ID: in.ID, Status: in.Status}, nil
 }
