@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/berth-mcp/berth/server/store"
 )
@@ -40,6 +41,10 @@ type contents struct {
 	unreadable   []string
 }
 
+// readers is how many documents are read at a time: a bucket answers each after some
+// 30 ms, and a new instance has none yet.
+const readers = 16
+
 // load reads what has changed since it was read last. A document that cannot be
 // used is left out, and said to be.
 func (p *Portal) load(ctx context.Context) (contents, error) {
@@ -47,16 +52,21 @@ func (p *Portal) load(ctx context.Context) (contents, error) {
 	if err != nil {
 		return contents{}, fmt.Errorf("the portal's data cannot be reached for now: %w", err)
 	}
+	documents, missing := p.remembered(entries)
+	reading, readCtx := errgroup.WithContext(ctx)
+	reading.SetLimit(readers)
+	for _, i := range missing {
+		reading.Go(func() (err error) {
+			documents[i], err = p.document(readCtx, entries[i])
+			return err
+		})
+	}
+	if err := reading.Wait(); err != nil {
+		return contents{}, fmt.Errorf("the portal's data cannot be reached for now: %w", err)
+	}
 	var all contents
-	current := make(map[string]bool, len(entries))
-	for _, entry := range entries {
-		current[entry.Name] = true
-		doc, err := p.document(ctx, entry)
+	for _, doc := range documents {
 		switch {
-		case errors.Is(err, store.ErrNotExist):
-			continue // it went since
-		case err != nil:
-			return contents{}, fmt.Errorf("the portal's data cannot be reached for now: %w", err)
 		case doc.wrong != nil:
 			all.unreadable = append(all.unreadable, doc.wrong.Error())
 		case doc.goal != nil:
@@ -65,20 +75,36 @@ func (p *Portal) load(ctx context.Context) (contents, error) {
 			all.deliverables = append(all.deliverables, *doc.deliverable)
 		}
 	}
-	p.forget(current)
 	return all, nil
 }
 
-// document gives an entry's document, from memory if that has its version.
-func (p *Portal) document(ctx context.Context, entry store.Entry) (document, error) {
+// remembered gives the documents of a list that are in memory at their version, and
+// which of the list are missing. It forgets what is not in the list.
+func (p *Portal) remembered(entries []store.Entry) (documents []document, missing []int) {
+	documents = make([]document, len(entries))
+	current := make(map[string]document, len(entries))
 	p.mu.Lock()
-	doc, ok := p.cache[entry.Name]
-	p.mu.Unlock()
-	if ok && doc.version == entry.Version {
-		return doc, nil
+	defer p.mu.Unlock()
+	for i, entry := range entries {
+		doc, ok := p.cache[entry.Name]
+		if !ok || doc.version != entry.Version {
+			missing = append(missing, i)
+			continue
+		}
+		documents[i], current[entry.Name] = doc, doc
 	}
+	p.cache = current
+	return documents, missing
+}
+
+// document reads an entry's document, and remembers it. One that went since it was
+// listed is empty.
+func (p *Portal) document(ctx context.Context, entry store.Entry) (document, error) {
 	data, version, err := p.Store.Read(ctx, entry.Name)
+	var doc document
 	switch {
+	case errors.Is(err, store.ErrNotExist):
+		return document{}, nil
 	case errors.Is(err, store.ErrUnusable):
 		doc = document{wrong: err, version: entry.Version}
 	case err != nil:
@@ -91,20 +117,9 @@ func (p *Portal) document(ctx context.Context, entry store.Entry) (document, err
 		p.Logger.WarnContext(ctx, "left out data that cannot be used", "store", p.Store.String(), "error", doc.wrong.Error())
 	}
 	p.mu.Lock()
-	p.cache[entry.Name] = doc
-	p.mu.Unlock()
-	return doc, nil
-}
-
-// forget drops what the store has no more.
-func (p *Portal) forget(current map[string]bool) {
-	p.mu.Lock()
 	defer p.mu.Unlock()
-	for name := range p.cache {
-		if !current[name] {
-			delete(p.cache, name)
-		}
-	}
+	p.cache[entry.Name] = doc
+	return doc, nil
 }
 
 // decode reads a document. What is wrong names the file and the field.
