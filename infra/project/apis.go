@@ -11,16 +11,14 @@ import (
 // apiSet holds the enabled APIs by name, for resources to depend on.
 type apiSet map[string]*projects.Service
 
-func (a apiSet) on(names ...string) []pulumi.Resource {
+// needs is the dependency on some of the APIs.
+func (a apiSet) needs(names ...string) pulumi.ResourceOrInvokeOption {
 	var on []pulumi.Resource
 	for _, name := range names {
 		on = append(on, a[name])
 	}
-	return on
+	return pulumi.DependsOn(on)
 }
-
-// needs is the dependency on some of the APIs.
-func (a apiSet) needs(names ...string) pulumi.ResourceOption { return pulumi.DependsOn(a.on(names...)) }
 
 // enableAPIs turns on what the configuration names, and what the stack's own
 // resources need. They stay on when the stack goes: the clients still use them.
@@ -43,6 +41,9 @@ func enableAPIs(ctx *pulumi.Context, cfg Config) (apiSet, error) {
 // apis are the names of all APIs that the stack enables, sorted.
 func (c Config) apis() []string {
 	names := slices.Clone(c.APIs)
+	for _, agent := range c.keyUsers() {
+		names = append(names, apiOf(agent))
+	}
 	for _, needed := range []struct {
 		name string
 		by   bool
@@ -50,7 +51,7 @@ func (c Config) apis() []string {
 		{"artifactregistry.googleapis.com", c.Repository.Enabled},
 		{"billingbudgets.googleapis.com", c.Budget.Amount > 0},
 		{"cloudkms.googleapis.com", len(c.EncryptionKeys) > 0},
-		{"cloudresourcemanager.googleapis.com", c.Budget.Amount > 0 || len(c.EncryptionKeys) > 0 || len(c.ImageReaders) > 0 || len(c.AuditLogs) > 0},
+		{"cloudresourcemanager.googleapis.com", c.Budget.Amount > 0 || len(c.ImageReaders) > 0 || len(c.AuditLogs) > 0},
 		{"logging.googleapis.com", c.LogBucket.Enabled},
 		{"monitoring.googleapis.com", len(c.Channels) > 0},
 	} {

@@ -65,7 +65,8 @@ func letReadImages(ctx *pulumi.Context, cfg Config, repository *artifactregistry
 			Location:   pulumi.String(cfg.Region),
 			Repository: repository.RepositoryId,
 			Role:       pulumi.String("roles/artifactregistry.reader"),
-			Member:     agents["run"].member(number),
+			// Cloud Run's own account in that project, after https://cloud.google.com/iam/docs/service-agents.
+			Member: pulumi.Sprintf("serviceAccount:service-%s@serverless-robot-prod.iam.gserviceaccount.com", number),
 		})
 		if err != nil {
 			return err

@@ -54,5 +54,5 @@ func Stack(ctx *pulumi.Context) error {
 func numberOf(ctx *pulumi.Context, project string, apis apiSet) pulumi.StringOutput {
 	return organizations.LookupProjectOutput(ctx, organizations.LookupProjectOutputArgs{
 		ProjectId: pulumi.String(project),
-	}, pulumi.DependsOn(apis.on("cloudresourcemanager.googleapis.com"))).Number()
+	}, apis.needs("cloudresourcemanager.googleapis.com")).Number()
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/berth-mcp/berth/infra/graphtest"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -33,6 +34,11 @@ var everything = settings{
 	"berth:budget": settings{"amount": 50, "currency": "EUR", "billingAccount": "012345-6789AB-CDEF01"},
 }
 
+const (
+	runAgent     = "serviceAccount:service-123456789012@serverless-robot-prod.iam.gserviceaccount.com"
+	storageAgent = "serviceAccount:service-123456789012@gs-project-accounts.iam.gserviceaccount.com"
+)
+
 var nothing = settings{
 	"berth:apis":             []string{},
 	"berth:sharedRepository": settings{"enabled": false},
@@ -47,7 +53,13 @@ func run(t *testing.T, changes settings) (graphtest.Graph, error) {
 		all[key] = value
 	}
 	return graphtest.Run(t, Stack, all, graphtest.Cloud{Call: map[string]resource.PropertyMap{
-		"gcp:organizations/getProject:getProject": {"number": resource.NewProperty("123456789012")},
+		"gcp:organizations/getProject:getProject":                       {"number": resource.NewProperty("123456789012")},
+		"gcp:storage/getProjectServiceAccount:getProjectServiceAccount": {"member": resource.NewProperty(storageAgent)},
+	}, Computed: func(args pulumi.MockResourceArgs) resource.PropertyMap {
+		if args.TypeToken == "gcp:projects/serviceIdentity:ServiceIdentity" {
+			return resource.PropertyMap{"member": resource.NewProperty(runAgent)}
+		}
+		return nil
 	}})
 }
 

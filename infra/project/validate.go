@@ -81,18 +81,16 @@ func (c Config) checkRepository(p *problems) {
 }
 
 func (c Config) checkKeys(p *problems) {
-	known := slices.Sorted(maps.Keys(agents))
 	seen := map[string]bool{}
 	for i, key := range c.EncryptionKeys {
 		at := fmt.Sprintf("encryptionKeys[%d]", i)
 		p.once(seen, at+".key", key.Key)
 		p.check(cryptoKey.MatchString(key.Key), at+".key", key.Key,
 			"is not a key's full name; write projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY")
-		p.check(len(key.Agents) > 0, at+".agents", "", "names no service that may use the key; there are: %s", strings.Join(known, ", "))
+		p.check(len(key.Agents) > 0, at+".agents", "", "names no service that may use the key; there are: %s", strings.Join(agents, ", "))
 		for j, name := range key.Agents {
-			_, ok := agents[name]
 			at := fmt.Sprintf("%s.agents[%d]", at, j)
-			p.check(ok, at, name, "is no such service; %s", setting.Instead(name, known))
+			p.check(slices.Contains(agents, name), at, name, "is no such service; %s", setting.Instead(name, agents))
 			p.check(!slices.Contains(key.Agents[:j], name), at, name, "is there twice; keep one of them")
 		}
 	}

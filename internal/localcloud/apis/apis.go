@@ -124,10 +124,10 @@ func New(o Options) (*APIs, error) {
 	}
 	operations := newOperations()
 	policies := newPolicies(
-		func(member string) bool { return projects.hasAgent(member) || o.MemberExists(member) },
+		func(member string) bool { return projects.agents.has(member) || o.MemberExists(member) },
 		o.permits,
 		func(members []string, email string) bool {
-			return o.Allows(members, email) || projects.isAgentAmong(members, email)
+			return o.Allows(members, email) || projects.agents.among(members, email)
 		},
 	)
 	tasks := newTasks()

@@ -50,7 +50,7 @@ func (i *cloudIdentity) admit(r *http.Request) error {
 	return nil
 }
 
-// done is an operation that has ended: Cloud Identity's always have.
+// done is an operation that has ended, as Cloud Identity's always have.
 func done(kind string, response any) (any, error) {
 	encoded, err := json.Marshal(response)
 	if err != nil {

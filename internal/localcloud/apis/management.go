@@ -17,6 +17,7 @@ import (
 // management is what administers projects and their people, around the services.
 type management struct {
 	manager     *resourceManager
+	identities  *serviceIdentities
 	identity    *cloudIdentity
 	grants      *grants
 	keys        *keys
@@ -33,7 +34,8 @@ type management struct {
 func newManagement(o Options, access *access, operations *operations) *management {
 	keys := &keys{access: access, names: o.Keys}
 	m := &management{
-		manager: &resourceManager{projects: access.projects, policies: access.policies, created: o.Now().UTC()},
+		manager:    &resourceManager{projects: access.projects, policies: access.policies, created: o.Now().UTC()},
+		identities: &serviceIdentities{projects: access.projects, usage: access.usage},
 		identity: &cloudIdentity{access: access, groups: &groups{
 			directory: o.Groups, memberExists: o.MemberExists, customer: "customers/" + o.Customer, domains: domainsOf(o.Owners),
 			clock: o.Now, byEmail: map[string]*group{},
@@ -76,7 +78,7 @@ func (m *management) register(server *grpc.Server) {
 }
 
 // restOnly are those of its APIs that have no protos.
-func (m *management) restOnly() []restOnly { return []restOnly{m.manager, m.identity} }
+func (m *management) restOnly() []restOnly { return []restOnly{m.manager, m.identities, m.identity} }
 
 func (m *management) inventory() []string {
 	return slices.Concat(m.identity.groups.inventory(), m.logging.inventory(), m.logMetrics.metrics.inventory(loggingAPI),

@@ -74,6 +74,7 @@ type storageRoute struct {
 }
 
 var storageRoutes = []storageRoute{
+	{http.MethodGet, "storage/v1/projects/*/serviceAccount", "", (*storage).serviceAccount},
 	{http.MethodGet, "storage/v1/b", "", (*storage).listBuckets},
 	{http.MethodPost, "storage/v1/b", "", (*storage).createBucket},
 	{http.MethodGet, "storage/v1/b/*", "storage.buckets.get", (*storage).getBucket},
@@ -116,7 +117,7 @@ func (s *storage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeStorageError(w, http.StatusRequestEntityTooLarge, "uploadTooLarge", fmt.Sprintf("reading at most %d bytes: %v", maxObjectBytes, err))
 		return
 	}
-	if len(call.names) > 0 && !s.exists(call.bucket()) {
+	if strings.Contains(route.pattern, "/b/") && !s.exists(call.bucket()) {
 		writeStorageError(w, http.StatusNotFound, "notFound", "The specified bucket does not exist.")
 		return
 	}

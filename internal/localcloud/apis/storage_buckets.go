@@ -65,6 +65,17 @@ func (s *storage) inProject(w http.ResponseWriter, c *storageCall, permission st
 	return on, true
 }
 
+// serviceAccount tells Cloud Storage's own account in a project, and makes it.
+func (s *storage) serviceAccount(w http.ResponseWriter, c *storageCall) {
+	on, ok := s.projects.find(c.names[0])
+	if !ok || !s.policies.may(c.Context(), getProject, "projects/"+on.id) {
+		s.deny(w, c, getProject)
+		return
+	}
+	s.projects.agents.make(on.storageAgent())
+	writeStorageJSON(w, &storageapi.ServiceAccount{Kind: "storage#serviceAccount", EmailAddress: on.storageAgent()})
+}
+
 func (s *storage) createBucket(w http.ResponseWriter, c *storageCall) {
 	on, ok := s.inProject(w, c, "storage.buckets.create")
 	if !ok {

@@ -237,6 +237,20 @@ func TestGetProject(t *testing.T) {
 	assert.Equal(t, codes.InvalidArgument, status.Code(err))
 }
 
+func TestStoragesAccountIsLookedUp(t *testing.T) {
+	_, e := newRealCloud(t)
+	for name, args := range map[string]map[string]any{"the provider's project by default": {}, "a project by its id": {"project": "p1"}} {
+		t.Run(name, func(t *testing.T) {
+			resp, err := e.rpc.Invoke(t.Context(), &pulumirpc.InvokeRequest{Tok: "gcp:storage/getProjectServiceAccount:getProjectServiceAccount", Args: toStruct(t, args)})
+			require.NoError(t, err)
+			result := resp.GetReturn().AsMap()
+			assert.Equal(t, "service-4711@gs-project-accounts.iam.gserviceaccount.com", result["emailAddress"])
+			assert.Equal(t, "serviceAccount:service-4711@gs-project-accounts.iam.gserviceaccount.com", result["member"])
+			assert.Equal(t, "p1", result["project"])
+		})
+	}
+}
+
 func TestServerEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s, err := Serve(ctx, Options{})

@@ -94,3 +94,20 @@ func TestAMembershipThatIsThereMayBeTakenAsItIs(t *testing.T) {
 	require.NoError(t, e.delete(membership))
 	assert.Empty(t, e.refresh(membership).id, "to Cloud Identity what is gone is forbidden, to the engine it is gone")
 }
+
+func TestAServiceAgentIsMadeOnceAndStays(t *testing.T) {
+	const identityToken = "gcp:projects/serviceIdentity:ServiceIdentity"
+	_, e := newRealCloud(t, "cloudresourcemanager.googleapis.com")
+	inputs := map[string]any{"project": "p1", "service": "secretmanager.googleapis.com"}
+	agent := e.create(identityToken, inputs)
+	assert.Equal(t, "projects/p1/services/secretmanager.googleapis.com", agent.id)
+	assert.Equal(t, "service-4711@gcp-sa-secretmanager.iam.gserviceaccount.com", agent.state["email"])
+	grant := map[string]any{"project": "p1", "role": "roles/run.viewer", "member": agent.state["member"]}
+	e.create(grantToken, grant) // which needs the agent to be there
+
+	assert.Equal(t, agent, e.refresh(agent), "there is nothing to look at")
+	assert.Equal(t, pulumirpc.DiffResponse_DIFF_NONE, e.diff(agent, inputs).GetChanges())
+	assert.Contains(t, e.diff(agent, map[string]any{"project": "p1", "service": "run.googleapis.com"}).GetReplaces(), "service")
+	require.NoError(t, e.delete(agent))
+	e.create(grantToken, map[string]any{"project": "p1", "role": "roles/run.admin", "member": agent.state["member"]})
+}

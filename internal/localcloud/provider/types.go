@@ -66,6 +66,7 @@ var resourceTypes = sync.OnceValue(func() map[string]*resourceType {
 	types := map[string]*resourceType{}
 	for _, t := range []*resourceType{
 		projectServiceType(),
+		serviceIdentityType(),
 		accountType(),
 		repositoryType(),
 		runServiceType(),

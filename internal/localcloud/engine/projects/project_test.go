@@ -54,7 +54,7 @@ func TestAProjectStackGoesUpChangesAndLeavesNothing(t *testing.T) {
 	settings := map[string]any{
 		"berth:sharedRepository": map[string]any{"keep": 3},
 		"berth:imageReaders":     []string{"123456789012"},
-		"berth:encryptionKeys":   []map[string]any{{"key": enginetest.Key, "agents": []string{"run"}}},
+		"berth:encryptionKeys":   []map[string]any{{"key": enginetest.Key, "agents": []string{"artifactregistry", "run", "secretmanager", "storage"}}},
 		"berth:auditLogs": []map[string]any{
 			{"service": "secretmanager.googleapis.com", "types": []string{"DATA_READ", "DATA_WRITE"}},
 			{"service": "storage.googleapis.com", "types": []string{"DATA_READ"}},
@@ -72,11 +72,17 @@ func TestAProjectStackGoesUpChangesAndLeavesNothing(t *testing.T) {
 		_, changed := enginetest.Up(t, stack)
 		assert.Equal(t, map[string]int{
 			"update": 2, // the repository's cleanup, the audit of secrets
-			// A grant on the repository, another on the key, the audit of buckets, a log
-			// bucket and its sink, two channels, a budget, the APIs of keys and budgets.
-			"create": 10,
+			// A grant on the repository, four on the key, the three agents that Service
+			// Usage makes, the audit of buckets, a log bucket and its sink, two channels,
+			// a budget, the APIs of keys and budgets.
+			"create": 16,
 		}, changed)
-		assert.Equal(t, []string{runAgent}, keyUsers(t, cloud))
+		assert.ElementsMatch(t, []string{
+			runAgent,
+			"serviceAccount:service-123456789012@gcp-sa-artifactregistry.iam.gserviceaccount.com",
+			"serviceAccount:service-123456789012@gcp-sa-secretmanager.iam.gserviceaccount.com",
+			"serviceAccount:service-123456789012@gs-project-accounts.iam.gserviceaccount.com",
+		}, keyUsers(t, cloud), "in a project where nothing has needed them yet")
 		assert.Equal(t, map[string]int{"secretmanager.googleapis.com": 2, "storage.googleapis.com": 1}, audited(t, cloud))
 		enginetest.Settled(t, stack)
 	})
