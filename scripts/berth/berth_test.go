@@ -117,6 +117,7 @@ func caches(t *testing.T) map[string]string {
 // nothing from the module proxy.
 func ready(t *testing.T) {
 	t.Helper()
+	t.Setenv("PULUMI_HOME", t.TempDir()) // for its logs
 	root, err := pulumicli.Root()
 	require.NoError(t, err)
 	_, err = pulumicli.Find(t.Context(), root, quiet{})

@@ -47,6 +47,8 @@ func Enter(dir string) error {
 		"APPDATA":         filepath.Join(dir, "AppData"),
 		// Where gcloud keeps its logins: none here.
 		"CLOUDSDK_CONFIG": filepath.Join(dir, ".config", "gcloud"),
+		// Pulumi may ask the system, and not HOME, whose home it is to write logs to.
+		"PULUMI_HOME": filepath.Join(dir, ".pulumi"),
 		// On a Google VM the metadata server would give out the VM's account.
 		// Nothing listens on this port of loopback.
 		"GCE_METADATA_HOST": "127.0.0.1:1",

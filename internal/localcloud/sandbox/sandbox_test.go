@@ -94,6 +94,7 @@ func TestNothingOfARealAccountIsFoundInside(t *testing.T) {
 
 	assert.NotContains(t, strings.Join(got.Environ, "\n"), "real-secret")
 	assert.Equal(t, dir, got.Home)
+	assert.Contains(t, got.Environ, "PULUMI_HOME="+filepath.Join(dir, ".pulumi"))
 	assert.NotEqual(t, "found", got.Credentials, "no login of the host's is in reach")
 	assert.NotContains(t, strings.Join(got.Environ, "\n"), "GOOGLE_APPLICATION_CREDENTIALS")
 	assert.Equal(t, hostile["GOCACHE"], got.GoCache, "builds stay warm")

@@ -18,11 +18,12 @@ func machine(t *testing.T) (home string) {
 	home = t.TempDir()
 	for name, value := range map[string]string{
 		"HOME": home, "PATH": filepath.Join(home, "bin"), "CLOUDSDK_CONFIG": filepath.Join(home, "gcloud"), "GCE_METADATA_HOST": "127.0.0.1:1",
+		"PULUMI_HOME": filepath.Join(home, ".pulumi"),
 	} {
 		t.Setenv(name, value)
 	}
 	for _, name := range []string{
-		"PULUMI_BACKEND_URL", "PULUMI_HOME", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE",
+		"PULUMI_BACKEND_URL", "PULUMI_CREDENTIALS_PATH", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE",
 		"GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_OAUTH_ACCESS_TOKEN", "GOOGLE_CREDENTIALS", "GOOGLE_CLOUD_KEYFILE_JSON",
 		"GCLOUD_KEYFILE_JSON", "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT", "GOOGLE_CLOUD_QUOTA_PROJECT",
 	} {
@@ -71,6 +72,12 @@ func TestAToolTellsItsVersionAndOneThatFailsIsSaid(t *testing.T) {
 	assert.Equal(t, fine("pulumi", "v3.250.0"), about(t, found, "pulumi"))
 	assert.Equal(t, warning, about(t, found, "go").Status)
 	assert.Equal(t, ok, about(t, found, "gcloud").Status)
+
+	write(t, filepath.Join(home, "bin", "pulumi"), "#!/bin/sh\necho v3.99.0\n")
+	old := about(t, tools(t.Context(), stack{}), "pulumi")
+	assert.Equal(t, warning, old.Status)
+	assert.Contains(t, old.Says, "v3.99.0 is older than 3.250.0")
+	assert.NotEmpty(t, old.Mend)
 	assert.NoFileExists(t, filepath.Join(home, "run"), "gcloud writes files wherever it runs, so it is not run")
 }
 

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/blang/semver"
+	"github.com/pulumi/pulumi/sdk/v3"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -20,12 +24,14 @@ type tool struct {
 	why     string
 	missing status
 	install string
+	tested  semver.Version // an older one is a doubt; zero where any will do
 }
 
 var neededTools = []tool{
-	{"pulumi", []string{"version"}, "deploys the stack", wrong, "curl -fsSL https://get.pulumi.com | sh"},
-	{"go", []string{"version"}, "compiles the program and the server", wrong, "open https://go.dev/dl/"},
-	{"gcloud", nil, "logs people in; not needed where a service account deploys", warning, "open https://cloud.google.com/sdk/docs/install"},
+	{"pulumi", []string{"version"}, "deploys the stack", wrong, "curl -fsSL https://get.pulumi.com | sh", sdk.Version},
+	// An old go fetches the one that go.mod names.
+	{"go", []string{"version"}, "compiles the program and the server", wrong, "see https://go.dev/dl/", semver.Version{}},
+	{"gcloud", nil, "logs people in; not needed where a service account deploys", warning, "see https://cloud.google.com/sdk/docs/install", semver.Version{}},
 }
 
 // tools looks at this machine: the programs, and where Pulumi keeps its state.
@@ -57,6 +63,9 @@ func (t tool) look(ctx context.Context) finding {
 		return doubt(t.name, "%s does not tell its version: %v", path, err).by(shellQuoted(path) + " " + t.version[0])
 	}
 	version, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	if found, err := semver.ParseTolerant(version); err == nil && found.LT(t.tested) {
+		return doubt(t.name, "%s is older than %s, which Berth is tested with", version, t.tested).by(t.install)
+	}
 	return fine(t.name, "%s", version)
 }
 
@@ -92,16 +101,14 @@ func backendURL(root string) (string, error) {
 	if project.Backend.URL != "" {
 		return project.Backend.URL, nil
 	}
-	home := os.Getenv("PULUMI_HOME")
-	if home == "" {
-		user, err := os.UserHomeDir()
-		if err != nil {
-			return "", err
-		}
-		home = filepath.Join(user, ".pulumi")
+	// Pulumi takes the home that the system knows, which need not be HOME.
+	home, err := workspace.GetPulumiHomeDir()
+	if err != nil {
+		return "", err
 	}
+	home = cmp.Or(os.Getenv(workspace.PulumiCredentialsPathEnvVar), home)
 	var logins struct{ Current string } // the tokens beside it are not read
-	err := read(filepath.Join(home, "credentials.json"), json.Unmarshal, &logins)
+	err = read(filepath.Join(home, "credentials.json"), json.Unmarshal, &logins)
 	return logins.Current, err
 }
 
