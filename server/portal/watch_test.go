@@ -2,6 +2,7 @@ package portal_test
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -32,9 +33,12 @@ func TestWhatOthersChangeAfterASubscriptionIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, base := inDir(t)
 		other := open(t, openDir(t, base), "acme")
+		var mu sync.Mutex
 		known := map[string]string{} // the subscriptions, as the endpoint keeps them
 		var told []string
 		p.Changed = func(_ context.Context, uri string) {
+			mu.Lock()
+			defer mu.Unlock()
 			if before, subscribed := known[uri]; subscribed {
 				if now := version(t, p, viewer, uri); now != before {
 					known[uri] = now
@@ -44,11 +48,16 @@ func TestWhatOthersChangeAfterASubscriptionIsTold(t *testing.T) {
 		}
 		var watched atomic.Bool
 		go p.Watch(t.Context(), watched.Load)
+		news := func() []string {
+			mu.Lock()
+			defer mu.Unlock()
+			defer func() { told = nil }()
+			return told
+		}
 		look := func() []string { // the clock is the test's own
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
-			defer func() { told = nil }()
-			return told
+			return news()
 		}
 		change := func(note string) {
 			require.NoError(t, other.AddNote(t.Context(), manager, "G1", note, false))
@@ -58,7 +67,10 @@ func TestWhatOthersChangeAfterASubscriptionIsTold(t *testing.T) {
 		assert.Empty(t, look())
 		watched.Store(true)
 		for _, uri := range []string{"portal://goals/G1", "portal://goals", "portal://deliverables/D1", "portal://deliverables"} {
-			known[uri] = version(t, p, viewer, uri)
+			now := version(t, p, viewer, uri)
+			mu.Lock()
+			known[uri] = now
+			mu.Unlock()
 		}
 		change("before the first look")
 		assert.Equal(t, []string{"portal://goals/G1"}, look())
@@ -67,7 +79,7 @@ func TestWhatOthersChangeAfterASubscriptionIsTold(t *testing.T) {
 		assert.Equal(t, []string{"portal://goals/G1"}, look(), "a list has no notes")
 		_, err := p.SetDeliverableStatus(t.Context(), manager, "D1", "done", "")
 		require.NoError(t, err)
-		assert.Equal(t, []string{"portal://deliverables/D1", "portal://deliverables"}, told, "at once")
+		assert.Equal(t, []string{"portal://deliverables/D1", "portal://deliverables"}, news(), "at once")
 		look()
 		assert.Empty(t, look(), "and not again when it is found")
 		require.NoError(t, other.AddNote(t.Context(), manager, "D2", "hidden", false))
