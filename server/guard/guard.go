@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -57,6 +58,7 @@ type Guard struct {
 type declaration struct {
 	needs    Role
 	readOnly bool
+	input    *jsonschema.Schema
 }
 
 // New puts a guard in front of a server.
@@ -68,6 +70,7 @@ func New(server *mcp.Server, o Options) *Guard {
 		audit(o),
 		g.authorize,
 		g.limits.admit,
+		g.explain,
 		recoverPanics(o.Logger),
 	)
 	return g
@@ -77,7 +80,13 @@ func New(server *mcp.Server, o Options) *Guard {
 // use. What the annotations say about reading only is what the read-only switch
 // goes by. See [mcp.AddTool] for the rest.
 func AddTool[In, Out any](g *Guard, needs Role, tool *mcp.Tool, handler mcp.ToolHandlerFor[In, Out]) {
-	g.tools[tool.Name] = declaration{needs: needs, readOnly: tool.Annotations != nil && tool.Annotations.ReadOnlyHint}
+	input, given := tool.InputSchema.(*jsonschema.Schema)
+	if !given && tool.InputSchema == nil {
+		input, _ = jsonschema.For[In](nil) // if there is none, mcp.AddTool says why
+	}
+	g.tools[tool.Name] = declaration{
+		needs: needs, readOnly: tool.Annotations != nil && tool.Annotations.ReadOnlyHint, input: input,
+	}
 	mcp.AddTool(g.Server, tool, handler)
 }
 

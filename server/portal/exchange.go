@@ -22,6 +22,11 @@ const (
 	formatCSV  = "csv"
 )
 
+// format is one of formats.
+type format string
+
+var formats = []format{formatYAML, formatCSV}
+
 func (p *Portal) registerExchange(g *guard.Guard) {
 	addTool(g, guard.Viewer, &mcp.Tool{
 		Name: "export", Title: "Export", Annotations: reading(),
@@ -39,7 +44,7 @@ func (p *Portal) registerExchange(g *guard.Guard) {
 }
 
 type exportIn struct {
-	Format string `json:"format,omitempty" jsonschema:"yaml (the default) or csv"`
+	Format format `json:"format,omitempty" jsonschema:"yaml if left out"`
 	Goal   string `json:"goal,omitempty" jsonschema:"only the goal with this id, and what serves it"`
 }
 
@@ -50,8 +55,8 @@ type exportOut struct {
 
 func (p *Portal) export(ctx context.Context, r Reader, in exportIn) (exportOut, error) {
 	in.Format = cmp.Or(in.Format, formatYAML)
-	text, err := p.Export(ctx, r, in.Format, in.Goal)
-	return exportOut{Format: in.Format, Text: text}, err
+	text, err := p.Export(ctx, r, string(in.Format), in.Goal)
+	return exportOut{Format: string(in.Format), Text: text}, err
 }
 
 // Export writes what the reader may see, in the format "yaml" or "csv": everything, or

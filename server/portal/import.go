@@ -15,7 +15,7 @@ import (
 )
 
 type importIn struct {
-	Format string `json:"format" jsonschema:"yaml or csv"`
+	Format format `json:"format" jsonschema:"of the text"`
 	Text   string `json:"text" jsonschema:"as export gives it"`
 	DryRun bool   `json:"dry_run,omitempty" jsonschema:"only say what would be done"`
 }
@@ -43,7 +43,7 @@ func (p *Portal) importItems(ctx context.Context, req *mcp.CallToolRequest, in i
 			})
 		}
 	}
-	out, err := p.Import(ctx, reader, in.Format, in.Text, in.DryRun, progress)
+	out, err := p.Import(ctx, reader, string(in.Format), in.Text, in.DryRun, progress)
 	return nil, out, err
 }
 

@@ -1,8 +1,8 @@
 package portal
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -48,8 +48,16 @@ func (p *Portal) progress(ctx context.Context, r Reader, _ nothing) (progressOut
 	return out, nil
 }
 
+// days is from 1 to maxDays, or 0 for soon.
+type days int
+
+const (
+	soon    = 14
+	maxDays = 366
+)
+
 type dueIn struct {
-	Days int `json:"days,omitempty" jsonschema:"how many days to look ahead, 1 to 366; 14 if left out"`
+	Days days `json:"days,omitempty" jsonschema:"how many days to look ahead, 1 to 366; 14 if left out"`
 }
 
 type pressing struct {
@@ -68,18 +76,12 @@ type dueOut struct {
 }
 
 func (p *Portal) dueOrBlocked(ctx context.Context, r Reader, in dueIn) (dueOut, error) {
-	if in.Days == 0 {
-		in.Days = 14
-	}
-	if in.Days < 1 || in.Days > 366 {
-		return dueOut{}, fmt.Errorf("days: %d: use 1 to 366", in.Days)
-	}
 	view, err := p.View(ctx, r)
 	if err != nil {
 		return dueOut{}, err
 	}
 	out := dueOut{Today: p.today(), Deliverables: []pressing{}}
-	until := p.Now().UTC().AddDate(0, 0, in.Days).Format(time.DateOnly)
+	until := p.Now().UTC().AddDate(0, 0, cmp.Or(int(in.Days), soon)).Format(time.DateOnly)
 	for _, d := range view.Deliverables {
 		if !d.open() {
 			continue

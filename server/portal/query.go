@@ -1,9 +1,9 @@
 package portal
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -18,22 +18,19 @@ const (
 
 // Page says which part of a list to give.
 type Page struct {
-	Cursor string `json:"cursor,omitempty" jsonschema:"next_cursor of the page before; leave out for the first"`
-	Limit  int    `json:"limit,omitempty" jsonschema:"at most so many, 1 to 200; 50 if left out"`
+	Cursor string    `json:"cursor,omitempty" jsonschema:"next_cursor of the page before; leave out for the first"`
+	Limit  pageLimit `json:"limit,omitempty" jsonschema:"at most so many, 1 to 200; 50 if left out"`
 }
+
+// pageLimit is from 1 to [maxPage], or 0 for [pageSize].
+type pageLimit int
 
 // cut gives the page of items, and the cursor of the next one, which is empty
 // after the last. The cursor names the last item given, by the key that the list
 // is sorted by, so that nothing is given twice or left out when others come and
 // go in between.
 func cut[T any](items []T, page Page, key func(T) string) ([]T, string, error) {
-	if page.Limit < 0 || page.Limit > maxPage {
-		return nil, "", fmt.Errorf("limit: %d: use 1 to %d", page.Limit, maxPage)
-	}
-	limit := page.Limit
-	if limit == 0 {
-		limit = pageSize
-	}
+	limit := cmp.Or(int(page.Limit), pageSize)
 	if page.Cursor != "" {
 		after, err := base64.RawURLEncoding.DecodeString(page.Cursor)
 		if err != nil {

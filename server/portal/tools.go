@@ -77,6 +77,10 @@ func schema[T any]() *jsonschema.Schema {
 	s, err := jsonschema.For[T](&jsonschema.ForOptions{TypeSchemas: map[reflect.Type]*jsonschema.Schema{
 		reflect.TypeFor[GoalStatus]():        enum(GoalStatuses),
 		reflect.TypeFor[DeliverableStatus](): enum(DeliverableStatuses),
+		reflect.TypeFor[anyStatus]():         enum(anyStatuses()),
+		reflect.TypeFor[format]():            enum(formats),
+		reflect.TypeFor[pageLimit]():         within(1, maxPage),
+		reflect.TypeFor[days]():              within(1, maxDays),
 	}})
 	if err != nil {
 		panic(fmt.Sprintf("the schema of %T: %v", *new(T), err)) // depends on the types alone
@@ -90,6 +94,10 @@ func enum[T ~string](values []T) *jsonschema.Schema {
 		s.Enum = append(s.Enum, string(v))
 	}
 	return s
+}
+
+func within(low, high float64) *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "integer", Minimum: &low, Maximum: &high}
 }
 
 type nothing struct{}

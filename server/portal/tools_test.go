@@ -145,20 +145,22 @@ func TestWhatIsAskedWrongIsExplained(t *testing.T) {
 		arguments map[string]any
 		want      string
 	}{
-		{"list_goals", map[string]any{"status": "lost"}, "reached"},
-		{"list_goals", map[string]any{"state": "active"}, "state"},
+		{"list_goals", map[string]any{"status": "lost"}, `status: "lost": use one of planned, active, reached, dropped`},
+		{"list_goals", map[string]any{"state": "active"}, `state: there is no such argument: use cursor, limit, search, status`},
 		{"list_goals", map[string]any{"limit": 1000}, "limit: 1000: use 1 to 200"},
 		{"list_goals", map[string]any{"cursor": "?"}, "cursor: it is not one that this list gave"},
 		{"list_deliverables", map[string]any{"goal": "G9"}, `goal: there is no goal "G9"; the goals are G1, G2`},
 		{"list_deliverables", map[string]any{"due_before": "soon"}, `due_before: "soon": write a date`},
 		{"get_goal", map[string]any{"id": "G9"}, `id: there is no goal "G9"`},
-		{"get_goal", nil, "id"},
+		{"get_goal", nil, "id: it is required: such as G1"},
+		{"get_goal", map[string]any{"id": 5}, "id: 5: it is to be of type string"},
 		{"search", map[string]any{"words": " "}, "name at least one word"},
 		{"due_or_blocked", map[string]any{"days": 1000}, "days: 1000: use 1 to 366"},
 		{"update_status", map[string]any{"id": "G1", "status": "done"}, `status: "done": a goal has one of`},
+		{"update_status", map[string]any{"id": "G1", "status": "lost"}, `status: "lost": use one of planned, active, reached, dropped, proposed, in_progress, blocked, in_review, done`},
 		{"update_status", map[string]any{"id": "D1", "status": "reached"}, `status: "reached": a deliverable has one of`},
 		{"add_note", map[string]any{"id": "D1", "text": ""}, "text"},
-		{"export", map[string]any{"format": "pdf"}, `format: "pdf": use yaml or csv`},
+		{"export", map[string]any{"format": "pdf"}, `format: "pdf": use one of yaml, csv`},
 	} {
 		_, failed := use(t, session, c.tool, c.arguments)
 		assert.Contains(t, failed, c.want, c.tool)

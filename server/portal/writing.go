@@ -25,15 +25,30 @@ func (p *Portal) registerWriting(g *guard.Guard) {
 	}, p.propose)
 }
 
+// anyStatus is one of a goal's statuses or of a deliverable's.
+type anyStatus string
+
+func anyStatuses() (all []anyStatus) {
+	for _, s := range GoalStatuses {
+		all = append(all, anyStatus(s))
+	}
+	for _, s := range DeliverableStatuses {
+		if !slices.Contains(all, anyStatus(s)) {
+			all = append(all, anyStatus(s))
+		}
+	}
+	return all
+}
+
 type updateStatusIn struct {
-	ID     string `json:"id" jsonschema:"of the goal or the deliverable"`
-	Status string `json:"status" jsonschema:"of a goal: planned, active, reached or dropped; of a deliverable: proposed, planned, in_progress, blocked, in_review or done"`
-	Note   string `json:"note,omitempty" jsonschema:"why, for those who read it later"`
+	ID     string    `json:"id" jsonschema:"of the goal or the deliverable"`
+	Status anyStatus `json:"status" jsonschema:"of a goal: planned, active, reached or dropped; of a deliverable: proposed, planned, in_progress, blocked, in_review or done"`
+	Note   string    `json:"note,omitempty" jsonschema:"why, for those who read it later"`
 }
 
 type updateStatusOut struct {
-	ID     string `json:"id"`
-	Status string `json:"status" jsonschema:"the status it has now"`
+	ID     string    `json:"id"`
+	Status anyStatus `json:"status" jsonschema:"the status it has now"`
 }
 
 func (p *Portal) updateStatus(ctx context.Context, r Reader, in updateStatusIn) (out updateStatusOut, err error) {

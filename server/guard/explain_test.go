@@ -1,0 +1,56 @@
+package guard_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/berth-mcp/berth/server/guard"
+)
+
+func TestAllThatIsWrongWithArgumentsIsToldAtOnce(t *testing.T) {
+	type link struct {
+		Title string `json:"title"`
+		URL   string `json:"url" jsonschema:"https"`
+	}
+	type in struct {
+		ID    string   `json:"id" jsonschema:"such as G1"`
+		Count int      `json:"count,omitempty"`
+		On    bool     `json:"on,omitempty"`
+		Words []string `json:"words,omitempty"`
+		Links []link   `json:"links,omitempty"`
+	}
+	g := newGuarded(guard.Options{})
+	guard.AddTool(g.guard, guard.Viewer, &mcp.Tool{Name: "take"}, func(_ context.Context, _ *mcp.CallToolRequest, in in) (*mcp.CallToolResult, any, error) {
+		return nil, nil, errors.New("the tool's own words about " + in.ID)
+	})
+	guard.AddTool(g.guard, guard.Viewer, &mcp.Tool{Name: "nothing"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+		return nil, nil, nil
+	})
+	session := g.as(t, person("ada@example.com"))
+	for name, c := range map[string]struct{ tool, arguments, want string }{
+		"nothing is wrong": {"take", `{"id":"G1","count":1.0,"words":null}`, "the tool's own words about G1"},
+		"missing":          {"take", `{}`, "id: it is required: such as G1"},
+		"no arguments":     {"take", `null`, "id: it is required: such as G1"},
+		"several": {"take", `{"id":5,"count":"many","on":null,"wrods":["x"]}`,
+			"count: \"many\": it is to be of type integer\nid: 5: it is to be of type string\non: null: it is to be of type boolean\n" +
+				"wrods: there is no such argument: use count, id, links, on, words"},
+		"inside": {"take", `{"id":"G1","words":["a",1],"links":[{"title":"x","href":"y"}]}`,
+			"links[0].url: it is required: https\nlinks[0].href: there is no such argument: use title, url\nwords[1]: 1: it is to be of type string"},
+		"a fraction":      {"take", `{"id":"G1","count":1.5}`, "count: 1.5: it is to be of type integer"},
+		"a long value":    {"take", `{"id":["` + strings.Repeat("x", 1000) + `"]}`, "… (804 bytes more): it is to be of type string"},
+		"nothing to give": {"nothing", `{"id":"G1"}`, "id: there is nothing to say here: leave it out"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			result := call(t, session, c.tool, json.RawMessage(c.arguments))
+			assert.True(t, result.IsError)
+			assert.Contains(t, text(result), c.want)
+			assert.NotContains(t, text(result), "validating")
+		})
+	}
+}
