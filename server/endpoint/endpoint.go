@@ -117,8 +117,7 @@ func newServer(o Options, stopping context.Context, subscribed *subscriptions) (
 			Tools: &mcp.ToolCapabilities{}, Prompts: &mcp.PromptCapabilities{}, Resources: &mcp.ResourceCapabilities{},
 		},
 		CompletionHandler: o.Complete,
-		// What one developer gets is nobody else's to cache.
-		SetCacheable: func(_ context.Context, _ mcp.Request, c *mcp.Cacheable) { c.CacheScope = "private" },
+		SetCacheable:      cacheable,
 		// No KeepAlive: its pings need a session, and without one they end
 		// the call that is running.
 	}
@@ -133,6 +132,20 @@ func newServer(o Options, stopping context.Context, subscribed *subscriptions) (
 	server.AddReceivingMiddleware(o.Telemetry.Middleware, honestCapabilities, subscribed.listening(stopping))
 	server.AddSendingMiddleware(subscribed.trim)
 	return g, g.Check()
+}
+
+// listsFor is how long a client may keep a list, in milliseconds. It is another only
+// when another revision runs or the caller's role changes, which Cloud Run and Google
+// groups take minutes for.
+const listsFor = 60_000
+
+// cacheable says what a client may keep: what one developer gets is nobody else's, and
+// data may change at any time.
+func cacheable(_ context.Context, req mcp.Request, c *mcp.Cacheable) {
+	c.CacheScope = "private"
+	if _, data := req.GetParams().(*mcp.ReadResourceParams); !data {
+		c.TTLMs = listsFor
+	}
 }
 
 // serveStreamable serves every protocol revision since 2025-03-26. Stateless,

@@ -440,6 +440,38 @@ func TestACallerHasSoManySessionsOfTheOlderTransport(t *testing.T) {
 	}, deadline, 10*time.Millisecond, "one that ended makes room")
 }
 
+func TestWhatAClientMayKeepIsItsOwn(t *testing.T) {
+	f := start(t, identity.ModeDev)
+	for method, c := range map[string]struct {
+		params map[string]any
+		ttl    float64 // milliseconds
+	}{
+		"server/discover":          {map[string]any{}, 60_000},
+		"tools/list":               {map[string]any{}, 60_000},
+		"prompts/list":             {map[string]any{}, 60_000},
+		"resources/list":           {map[string]any{}, 60_000},
+		"resources/templates/list": {map[string]any{}, 60_000},
+		"resources/read":           {map[string]any{"uri": "portal://goals"}, 0},
+	} {
+		t.Run(method, func(t *testing.T) {
+			r := request(t, f, "2026-07-28", method, c.params)
+			if uri, ok := c.params["uri"].(string); ok {
+				r.Header.Set("Mcp-Name", uri)
+			}
+			body, err := io.ReadAll(do(t, r).Body)
+			require.NoError(t, err)
+			_, data, found := strings.Cut(string(body), "data: ")
+			require.True(t, found, string(body))
+			var answer struct {
+				Result map[string]any `json:"result"`
+			}
+			require.NoError(t, json.Unmarshal([]byte(data), &answer))
+			assert.Equal(t, "private", answer.Result["cacheScope"])
+			assert.Equal(t, c.ttl, answer.Result["ttlMs"])
+		})
+	}
+}
+
 func FuzzRequestBodies(f *testing.F) {
 	for _, body := range []string{
 		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_goals","arguments":{"status":"active"}}}`,

@@ -3,6 +3,7 @@ package portal
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -49,6 +50,11 @@ func (a agreement) check(existing contents) error {
 		of("deliverable", d.ID, d.check())
 		deliverables[d.ID] = true
 		depends[d.ID] = d.DependsOn
+	}
+	for _, id := range slices.Sorted(maps.Keys(goals)) {
+		if deliverables[id] && (seen["goal"+id] || seen["deliverable"+id]) {
+			wrong = append(wrong, fmt.Errorf("%q: id: a goal and a deliverable have it: give one of them another", id))
+		}
 	}
 	for _, d := range a.Deliverables {
 		if !goals[d.Goal] {

@@ -214,7 +214,7 @@ func (p *Portal) AddNote(ctx context.Context, r Reader, id, text string, private
 		return err
 	}
 	if _, err := view.Deliverable(id); err != nil {
-		return fmt.Errorf("there is no goal and no deliverable %q; list_goals and list_deliverables list them", id)
+		return fmt.Errorf("there is no goal and no deliverable %.100q; list_goals and list_deliverables list them", id)
 	}
 	_, err = p.changeDeliverable(ctx, &c, id, func(d *Deliverable) error { d.Notes = append(d.Notes, note); return nil })
 	return err

@@ -109,6 +109,8 @@ func TestAnImportIsAllOrNothing(t *testing.T) {
 	}{
 		"wrong items": {"yaml", "goals:\n- {id: G9, title: '', status: lost, target: soon}\n- {id: G10, title: Fine, status: active, target: 2027-01-01}\n- {id: G10, title: Fine, status: active, target: 2027-01-01}\ndeliverables:\n- {id: D9, goal: G77, title: x, status: done, due: 2027-01-01, depends_on: [D9, D77]}\n",
 			[]string{`goal "G9": title: "": it is required; status: "lost"`, `goal "G10": id: it is there twice`, `deliverable "D9": goal: "G77": there is no such goal`, `depends_on[0]: "D9": use the id of another`, `depends_on[1]: "D77": there is no such`}},
+		"the id of another kind": {"yaml", "goals:\n- {id: D1, title: x, status: active, target: 2027-01-01}\n",
+			[]string{`"D1": id: a goal and a deliverable have it`}},
 		"a circle": {"yaml", "deliverables:\n- {id: D7, goal: G1, title: x, status: planned, due: 2027-01-01, depends_on: [D8]}\n- {id: D8, goal: G1, title: x, status: planned, due: 2027-01-01, depends_on: [D9]}\n- {id: D9, goal: G1, title: x, status: planned, due: 2027-01-01, depends_on: [D8, D3]}\n",
 			[]string{`deliverable "D8": depends_on: it would wait for itself: D8 → D9 → D8: take one of these out`}},
 		"a circle with what is there": {"yaml", "deliverables:\n- {id: D3, goal: G1, title: x, status: planned, due: 2027-01-01, depends_on: [D4]}\n- {id: D4, goal: G1, title: x, status: planned, due: 2027-01-01, depends_on: [D1]}\n",

@@ -184,11 +184,14 @@ func (r Reader) history(changes []Change) []Change {
 	return slices.DeleteFunc(slices.Clone(changes), func(c Change) bool { return c.Private && c.By != r.Email })
 }
 
+// maxNamed is how many ids an error names.
+const maxNamed = 30
+
 // Goal finds a goal. The error names those that there are.
 func (v View) Goal(id string) (Goal, error) {
 	i := slices.IndexFunc(v.Goals, func(g Goal) bool { return g.ID == id })
 	if i < 0 {
-		return Goal{}, fmt.Errorf("there is no goal %q; the goals are %s", id, strings.Join(v.goalIDs(), ", "))
+		return Goal{}, fmt.Errorf("there is no goal %.100q; %s", id, v.whichGoals())
 	}
 	return v.Goals[i], nil
 }
@@ -197,7 +200,7 @@ func (v View) Goal(id string) (Goal, error) {
 func (v View) Deliverable(id string) (Deliverable, error) {
 	i := slices.IndexFunc(v.Deliverables, func(d Deliverable) bool { return d.ID == id })
 	if i < 0 {
-		return Deliverable{}, fmt.Errorf("there is no deliverable %q; list_deliverables lists them", id)
+		return Deliverable{}, fmt.Errorf("there is no deliverable %.100q; list_deliverables lists them", id)
 	}
 	return v.Deliverables[i], nil
 }
@@ -205,6 +208,18 @@ func (v View) Deliverable(id string) (Deliverable, error) {
 // serving are the deliverables that serve a goal.
 func (v View) serving(goal string) []Deliverable {
 	return slices.DeleteFunc(slices.Clone(v.Deliverables), func(d Deliverable) bool { return d.Goal != goal })
+}
+
+// whichGoals names those that there are, if they are not many.
+func (v View) whichGoals() string {
+	ids := v.goalIDs()
+	switch {
+	case len(ids) == 0:
+		return "there is none yet"
+	case len(ids) > maxNamed:
+		return "list_goals lists them"
+	}
+	return "the goals are " + strings.Join(ids, ", ")
 }
 
 func (v View) goalIDs() []string {

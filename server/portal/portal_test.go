@@ -130,6 +130,18 @@ func TestWhatIsConfidentialIsForManagers(t *testing.T) {
 	}
 }
 
+func TestAGoalThatIsNotThereIsAnsweredWithThoseThatAre(t *testing.T) {
+	_, err := portal.View{}.Goal("G9")
+	assert.EqualError(t, err, `there is no goal "G9"; there is none yet`)
+	var many portal.View
+	for n := range 31 {
+		many.Goals = append(many.Goals, portal.Goal{ID: fmt.Sprint("G", n)})
+	}
+	_, err = many.Goal(strings.Repeat("x", 1000))
+	require.ErrorContains(t, err, "list_goals lists them")
+	assert.Less(t, len(err.Error()), 200)
+}
+
 func TestWorkWhoseGoalCannotBeReadIsForManagers(t *testing.T) {
 	p, base := inDir(t)
 	g2 := filepath.Join(base, "clients", "acme", "goals", "G2.yaml")
