@@ -55,8 +55,12 @@ func (c *common) add(command *cobra.Command, arg string, client config.Client, r
 		client.URL = targets[0].URL()
 	}
 	problems := []error{settings}
+	who := "client"
+	if relay.CheckName(name) == nil { // what is none may be anything, such as a secret
+		who = fmt.Sprintf("client %q", name)
+	}
 	for _, problem := range client.Check() {
-		problems = append(problems, fmt.Errorf("client: %w", problem))
+		problems = append(problems, fmt.Errorf("%s: %w", who, problem))
 	}
 	if err := errors.Join(append(problems, c.checkClients([]config.Client{client}))...); err != nil {
 		return &exitError{exitUsage, err}

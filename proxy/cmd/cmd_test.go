@@ -136,6 +136,17 @@ func TestATakenPortIsOneClearMessageWithAnExitCodeOfItsOwn(t *testing.T) {
 	assert.Equal(t, fmt.Sprintf("berth-proxy: port %d is taken, perhaps by another berth-proxy: stop that, or choose another port with --port (0 takes any that is free)\n", port), stderr.String())
 }
 
+func TestASecondProxyNamesTheFirst(t *testing.T) {
+	w := newWorld(t)
+	_, _, code := berth(t, "add", "acme="+echo(t, "acme"))
+	require.Zero(t, code)
+	first := serve(t, w, 1)
+	port := first.url[strings.LastIndexByte(first.url, ':')+1:]
+	_, errs, code := berth(t, "--port="+port)
+	assert.Equal(t, exitPortTaken, code)
+	assert.Equal(t, "berth-proxy: port "+port+" is taken by another berth-proxy, which serves acme: use that one, stop it, or choose another port with --port (0 takes any that is free)\n", errs)
+}
+
 func TestWrongUsageIsToldAllAtOnce(t *testing.T) {
 	const local = "http://127.0.0.1:9/token"
 	for name, test := range map[string]struct {

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -58,7 +59,7 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 	var taken *relay.PortTakenError
 	switch {
 	case errors.As(err, &taken):
-		return &exitError{exitPortTaken, err}
+		return &exitError{exitPortTaken, takenBy(ctx, taken, secret)}
 	case err != nil:
 		return err
 	}
@@ -77,6 +78,21 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 		following.Go(func() { r.follow(ctx) })
 	}
 	return proxy.Serve(ctx)
+}
+
+// askTimeout bounds the wait for what has the port. It is on this computer.
+const askTimeout = time.Second
+
+// takenBy is the error with what has the port, if that is a proxy, too.
+func takenBy(ctx context.Context, taken *relay.PortTakenError, secret string) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	other, err := operate.Ask(ctx, taken.Port, secret)
+	if err != nil {
+		return taken
+	}
+	return fmt.Errorf("port %d is taken by another berth-proxy, which serves %s: use that one, stop it, or choose another port with --port (0 takes any that is free)",
+		taken.Port, strings.Join(other.Clients, ", "))
 }
 
 // shownURL is the proxy's address for standard output, which is a log where it is not a

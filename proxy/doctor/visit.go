@@ -140,17 +140,9 @@ func (v *visit) knock(ctx context.Context, sender *relay.Sender) bool {
 func (v *visit) tellReached(way *route, state *tls.ConnectionState) {
 	way.mu.Lock()
 	defer way.mu.Unlock()
+	v.tellName(way)
 	base := v.target.Endpoint("")
-	corporate := corporateProxy(base)
-	switch {
-	case corporate != "":
-		v.skip("the proxy "+corporate+" looks it up", Name)
-	case isAddress(base.Hostname()):
-		v.skip("the URL has an address in place of a name", Name)
-	default:
-		v.add(Name, OK, "%s is %s", base.Hostname(), strings.Join(way.addresses, ", "))
-	}
-	if corporate != "" {
+	if corporate := corporateProxy(base); corporate != "" {
 		v.add(Reach, OK, "answers by way of the proxy %s", corporate)
 	} else {
 		v.add(Reach, OK, "answers at %s", way.connected)
@@ -161,6 +153,22 @@ func (v *visit) tellReached(way *route, state *tls.ConnectionState) {
 	}
 	v.add(TLS, OK, "%s, the certificate of %s is good until %s", tls.VersionName(state.Version),
 		base.Hostname(), state.PeerCertificates[0].NotAfter.Local().Format(time.DateOnly))
+}
+
+// tellName tells what the server's name leads to, if it was looked up.
+func (v *visit) tellName(way *route) {
+	base := v.target.Endpoint("")
+	corporate := corporateProxy(base)
+	switch {
+	case corporate != "":
+		v.skip("the proxy "+corporate+" looks it up", Name)
+	case isAddress(base.Hostname()):
+		v.skip("the URL has an address in place of a name", Name)
+	case len(way.addresses) == 0:
+		v.skip("it was not looked up", Name)
+	default:
+		v.add(Name, OK, "%s is %s", base.Hostname(), strings.Join(way.addresses, ", "))
+	}
 }
 
 // tellUnreached tells how far the way led.
@@ -178,12 +186,12 @@ func (v *visit) tellUnreached(way *route, err error) {
 		v.add(Name, Failed, "%s is not found (%s): check the spelling of the URL, and whether this network resolves names outside", unknown.Name, unknown.Err)
 		v.skip(unreached, Reach, TLS, Closed)
 	case errors.As(err, &certificate), errors.As(err, &broken), errors.As(err, &alert):
-		v.skip("not the matter", Name)
+		v.tellName(way)
 		v.add(Reach, OK, "answers at %s", way.connected)
 		v.add(TLS, Failed, "%s", explainTLS(base.Hostname(), err))
 		v.skip(unreached, Closed)
 	default:
-		v.skip("not the matter", Name)
+		v.tellName(way)
 		how := "check the network"
 		if corporate := corporateProxy(base); corporate != "" {
 			how = "check the proxy " + corporate + ", which HTTPS_PROXY names"

@@ -32,16 +32,6 @@ func Register(r *relay.Relay, sender *relay.Sender, version string) {
 	r.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(r, version), promhttp.HandlerOpts{}))
 }
 
-// Program is what a proxy calls itself.
-const Program = "berth-proxy"
-
-// An Identity is what a proxy says of itself at /liveness.
-type Identity struct {
-	Program string   `json:"program"` // [Program]
-	Version string   `json:"version"`
-	Clients []string `json:"clients"` // that it serves, by name
-}
-
 func liveness(r *relay.Relay, version string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		me := Identity{Program: Program, Version: version, Clients: []string{}}
