@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -29,6 +31,7 @@ import (
 type desk struct {
 	*relay.Relay
 	endpoint *tokentest.Endpoint
+	home     string       // with the editors' configurations
 	visits   atomic.Int64 // how often a server was asked for
 	calls    atomic.Int64 // that came to servers
 	report   func(doctor.Report) doctor.Report
@@ -60,13 +63,14 @@ func newDesk(t *testing.T, secret string) *desk {
 	d.Relay, err = relay.New(relay.Options{Targets: targets, Tokens: tokens, Secret: secret})
 	require.NoError(t, err)
 	doc := doctor.Doctor{Tokens: tokens}
+	d.home = t.TempDir()
 	page.New(page.Options{
 		Port: d.Port(), Secret: secret, Version: "v1.2.3", Snapshot: d.Snapshot, Account: d.Account,
 		Visit: func(ctx context.Context, target relay.Target) doctor.Report {
 			d.visits.Add(1)
 			return d.report(doc.Visit(ctx, target))
 		},
-		System:  editors.System{OS: "linux", Home: t.TempDir(), Getenv: func(string) string { return "" }},
+		System:  editors.System{OS: "linux", Home: d.home, Getenv: func(string) string { return "" }},
 		Command: func(client string) []string { return []string{"/usr/local/bin/berth-proxy", "stdio", client} },
 	}).Register(d.Handle)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -120,6 +124,33 @@ func (d *desk) press(t *testing.T, client string) (*http.Response, string) {
 	require.NoError(t, err)
 	return fetch(t, http.MethodPost, d.URL()+"/berth-proxy.check",
 		map[string]string{"Sec-Fetch-Site": "same-origin", "Origin": "http://" + origin.Host}, url.Values{"client": {client}, "proof": {found[1]}})
+}
+
+func TestThePageTellsWhichEditorsAreConnected(t *testing.T) {
+	d := newDesk(t, "")
+	entry := func(port int) string {
+		return fmt.Sprintf(`{"mcpServers": {"acme": {"url": "http://localhost:%d/acme/mcp", "httpUrl": "http://localhost:%[1]d/acme/mcp"}}}`, port)
+	}
+	for name, content := range map[string]string{
+		".cursor/mcp.json":                          entry(d.Port()),
+		".gemini/settings.json":                     entry(1),
+		".codex/config.toml":                        "a = \n",
+		".config/Claude/claude_desktop_config.json": `{"mcpServers": {"acme": {"command": "/usr/local/bin/berth-proxy", "args": ["stdio", "acme"]}}}`,
+	} {
+		file := filepath.Join(d.home, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
+	}
+	_, body := fetch(t, http.MethodGet, d.URL()+"/", asBrowser, nil)
+	acme, globex, found := strings.Cut(body, `<section id="globex"`)
+	require.True(t, found)
+	for editor, note := range map[string]string{
+		"Cursor": "connected", "Claude Desktop": "connected", "Gemini CLI": "on this computer", "Codex CLI": "its configuration cannot be read",
+	} {
+		assert.Contains(t, acme, "<summary>"+editor+` <span class="note">`+note+"</span></summary>")
+	}
+	assert.Contains(t, acme, "<summary>Zed</summary>")
+	assert.NotContains(t, globex, "connected")
 }
 
 func TestTheRootIsAPageForABrowserThatAsksNoServer(t *testing.T) {

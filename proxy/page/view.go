@@ -41,6 +41,7 @@ type editorView struct {
 	ID, Title, File, Snippet string
 	Install                  string // the command that does it
 	Found                    bool
+	Note                     string // how it stands with the client
 	Link                     template.URL
 }
 
@@ -126,11 +127,13 @@ func (p *Page) editors(client string) []editorView {
 		if err != nil {
 			p.Logger.Error("the link of an editor is left out of the page", "editor", e.ID, "error", err)
 		}
+		found := e.Found(p.System)
 		all = append(all, editorView{
 			ID: e.ID, Title: e.Title, Snippet: snippet,
 			Install: e.InstallCommand(client, p.Port, p.Secret != ""),
 			File:    p.short(e.UserFile(p.System)),
-			Found:   e.Found(p.System),
+			Found:   found,
+			Note:    p.standing(e, client, found),
 			// Of the editor's own scheme, with a client's name and the proxy's URL in it.
 			Link: template.URL(link),
 		})
@@ -145,6 +148,23 @@ func (p *Page) editors(client string) []editorView {
 		return 1
 	})
 	return all
+}
+
+// standing is how it stands with an editor and a client; "" if the editor is not here.
+func (p *Page) standing(e editors.Editor, client string, found bool) string {
+	if !found {
+		return ""
+	}
+	installed, err := e.Installed(editors.Place{System: p.System, Program: p.Command(client)[0]})
+	if err != nil {
+		return "its configuration cannot be read"
+	}
+	for _, i := range installed {
+		if i.Client == client && (i.Command != "" || i.Port == p.Port && i.Secret == p.Secret) {
+			return "connected"
+		}
+	}
+	return "on this computer"
 }
 
 // short is a file's name with ~ for the home directory.
