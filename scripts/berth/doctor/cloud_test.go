@@ -158,7 +158,12 @@ func post(t *testing.T, client *http.Client, address string, body any) {
 	t.Helper()
 	encoded, err := json.Marshal(body)
 	require.NoError(t, err)
-	response, err := client.Post(address, "application/json", bytes.NewReader(encoded))
+	postText(t, client, address, string(encoded))
+}
+
+func postText(t *testing.T, client *http.Client, address, body string) {
+	t.Helper()
+	response, err := client.Post(address, "application/json", strings.NewReader(body))
 	require.NoError(t, err)
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)

@@ -100,7 +100,7 @@ func examine(ctx context.Context, s stack, r *report) error {
 		return ctx.Err()
 	}
 	for _, check := range []func(context.Context, stack, *google) []finding{
-		billingIsOn, apisAreOn, permissionsAreHeld, membersAreAllowed, regionIsThere,
+		billingIsOn, apisAreOn, permissionsAreHeld, namedAreUsable, membersAreAllowed, regionIsThere,
 	} {
 		r.add(check(ctx, s, cloud)...)
 	}

@@ -34,7 +34,7 @@ func TestEveryFeatureOfAStackIsLookedAt(t *testing.T) {
 	}{
 		"a client's": {
 			map[string]any{
-				"berth:secrets": map[string]any{"TOKEN": map[string]any{}}, "berth:data": map[string]any{"enabled": true},
+				"berth:secrets": map[string]any{"TOKEN": map[string]any{"value": map[string]any{"secure": "v1:…"}}}, "berth:data": map[string]any{"enabled": true},
 				"berth:monitoring": map[string]any{"enabled": true}, "berth:group": map[string]any{"email": "g@example.com"},
 			},
 			[]string{"secretmanager.secrets.create", "storage.buckets.create", "logging.logMetrics.create", "monitoring.alertPolicies.create"},
@@ -127,12 +127,14 @@ func TestWhatIsMissingIsNamedWithTheCommandThatMendsIt(t *testing.T) {
 
 func TestNothingIsAskedForThatChangesAnything(t *testing.T) {
 	machine(t)
-	cloud := startCloud(t, nil)
-	enable(t, cloud, everyAPI...)
+	cloud, _ := startShared(t)
 	grant(t, cloud, "user:"+deployer, "roles/viewer")
 	inventory, apis := cloud.Inventory(), cloud.EnabledServices(project)
 
-	through, asked := record(t, acme(t, cloud, deployer, nil))
+	through, asked := record(t, acme(t, cloud, deployer, map[string]any{
+		"berth:repository": sharedRepository,
+		"berth:secrets":    map[string]any{"DB": map[string]any{"secret": "db", "version": "1"}},
+	}))
 	look(t, through)
 	require.NotEmpty(t, asked())
 	for _, call := range asked() {

@@ -13,13 +13,16 @@ import (
 
 	"cloud.google.com/go/auth"
 	"cloud.google.com/go/auth/httptransport"
+	artifactregistry "google.golang.org/api/artifactregistry/v1"
 	"google.golang.org/api/cloudbilling/v1"
+	"google.golang.org/api/cloudkms/v1"
 	resourcemanager "google.golang.org/api/cloudresourcemanager/v1"
 	"google.golang.org/api/googleapi"
 	"google.golang.org/api/iam/v1"
 	"google.golang.org/api/option"
 	"google.golang.org/api/orgpolicy/v2"
 	"google.golang.org/api/run/v2"
+	"google.golang.org/api/secretmanager/v1"
 	"google.golang.org/api/serviceusage/v1"
 )
 
@@ -31,7 +34,12 @@ type google struct {
 	accounts *iam.Service
 	policies *orgpolicy.Service
 	run      *run.Service
-	caller   string // IAM member, like user:ada@example.com; empty if the login does not tell
+
+	repositories *artifactregistry.Service
+	secrets      *secretmanager.Service
+	keys         *cloudkms.Service
+
+	caller string // IAM member, like user:ada@example.com; empty if the login does not tell
 }
 
 // newGoogle makes the clients. Where the stack leads the gcp provider to another
@@ -80,6 +88,12 @@ func newGoogle(ctx context.Context, s stack, l *login) (*google, error) {
 	g.policies, err = orgpolicy.NewService(ctx, endpoint("orgPolicyCustomEndpoint", "v2/")...)
 	note(err)
 	g.run, err = run.NewService(ctx, endpoint("cloudRunV2CustomEndpoint", "v2/")...)
+	note(err)
+	g.repositories, err = artifactregistry.NewService(ctx, endpoint("artifactRegistryCustomEndpoint", "v1/")...)
+	note(err)
+	g.secrets, err = secretmanager.NewService(ctx, endpoint("secretManagerCustomEndpoint", "v1/")...)
+	note(err)
+	g.keys, err = cloudkms.NewService(ctx, endpoint("kmsCustomEndpoint", "v1/")...)
 	note(err)
 	return g, errors.Join(problems...)
 }

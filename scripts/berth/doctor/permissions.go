@@ -30,11 +30,12 @@ func client(s stack) bool { return !s.isProject() }
 func ownRepository(s stack) bool {
 	return client(s) && !s.has("berth:image") && !s.has("berth:repository")
 }
-func secrets(s stack) bool { return client(s) && s.has("berth:secrets") }
-func data(s stack) bool    { return client(s) && s.enabled("berth:data") }
-func alerts(s stack) bool  { return client(s) && s.enabled("berth:monitoring") }
-func group(s stack) bool   { return client(s) && s.sets("berth:group", "email") }
-func budget(s stack) bool  { return s.isProject() && s.sets("berth:budget", "amount") }
+func secrets(s stack) bool    { return client(s) && s.has("berth:secrets") }
+func ownSecrets(s stack) bool { return client(s) && s.setsAny("berth:secrets", "value") }
+func data(s stack) bool       { return client(s) && s.enabled("berth:data") }
+func alerts(s stack) bool     { return client(s) && s.enabled("berth:monitoring") }
+func group(s stack) bool      { return client(s) && s.sets("berth:group", "email") }
+func budget(s stack) bool     { return s.isProject() && s.sets("berth:budget", "amount") }
 
 // needs are the permissions of the calls that the gcp provider makes, after
 // https://cloud.google.com/iam/docs/roles-permissions.
@@ -48,7 +49,8 @@ var needs = []need{
 		verbs("run.services.", "create", "delete", "get", "getIamPolicy", "setIamPolicy", "update")},
 	{ownRepository, []string{"artifactregistry"}, "manage the image repository and push to it", "roles/artifactregistry.admin",
 		verbs("artifactregistry.repositories.", "create", "delete", "get", "update", "uploadArtifacts")},
-	{secrets, []string{"secretmanager"}, "manage secrets and who may read them", "roles/secretmanager.admin", slices.Concat(
+	{secrets, []string{"secretmanager"}, "", "", nil},
+	{ownSecrets, nil, "manage secrets and who may read them", "roles/secretmanager.admin", slices.Concat(
 		verbs("secretmanager.secrets.", "create", "delete", "get", "getIamPolicy", "setIamPolicy", "update"),
 		verbs("secretmanager.versions.", "access", "add", "destroy", "get"))},
 	// An owner of the project has the rest by the bucket's own policy, which does not

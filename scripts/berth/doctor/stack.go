@@ -97,6 +97,17 @@ func (s stack) sets(key, name string) bool {
 	return fields[name] != nil && fields[name] != "" && fields[name] != 0
 }
 
+// setsAny says whether any entry of a setting sets a field.
+func (s stack) setsAny(key, name string) bool {
+	entries, _ := s.settings[key].(map[string]any)
+	for _, entry := range entries {
+		if fields, _ := entry.(map[string]any); fields[name] != nil && fields[name] != "" {
+			return true
+		}
+	}
+	return false
+}
+
 func (s stack) project() string { return s.text("gcp:project") }
 func (s stack) region() string  { return s.text("gcp:region") }
 
