@@ -82,7 +82,7 @@ func runSuite(t *testing.T, suite conformance.Suite, url, revision string) []str
 func buildProgram(t *testing.T, dir, pkg string) string {
 	t.Helper()
 	binary := filepath.Join(dir, filepath.Base(pkg))
-	out, err := exec.Command("go", "build", "-o", binary, pkg).CombinedOutput()
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binary, pkg).CombinedOutput()
 	require.NoError(t, err, "build %s: %s", pkg, out)
 	return binary
 }

@@ -81,7 +81,7 @@ func TestInteropTheServerConforms(t *testing.T) {
 func startProxy(t *testing.T, cloud *cloudtest.Cloud) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "berth-proxy")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "github.com/berth-mcp/berth/proxy").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", binary, "github.com/berth-mcp/berth/proxy").CombinedOutput()
 	require.NoError(t, err, string(out))
 	proxy := exec.CommandContext(t.Context(), binary, "--port=0", "--token-url", cloud.TokenURL, "acme="+cloud.URL)
 	proxy.Env = []string{"HOME=" + t.TempDir(), "GOOGLE_APPLICATION_CREDENTIALS=" + cloud.LogIn(t)}

@@ -15,7 +15,7 @@ import (
 func quickRun(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "bench")
-	out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput()
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binary, ".").CombinedOutput()
 	require.NoError(t, err, string(out))
 	var stdout, stderr bytes.Buffer
 	c := exec.Command(binary, "-quick")

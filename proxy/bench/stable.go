@@ -114,7 +114,7 @@ func started(command *exec.Cmd, prefix string) (*running, error) {
 
 func (s *stable) buildBerth(ctx context.Context) (func(context.Context) (*running, error), error) {
 	binary := filepath.Join(s.dir, "berth-proxy")
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/berth-mcp/berth/proxy")
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", binary, "github.com/berth-mcp/berth/proxy")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is released
 	out, err := build.CombinedOutput()
 	if err != nil {

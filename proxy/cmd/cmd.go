@@ -65,7 +65,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	context.AfterFunc(ctx, restore) // a second signal ends the program at once
 
 	command := newRoot(&common{})
-	command.SetArgs(args)
+	command.SetArgs(append([]string{}, args...)) // instead of nil, cobra takes those of the process
 	command.SetOut(stdout)
 	command.SetErr(stderr)
 	err := command.ExecuteContext(ctx)

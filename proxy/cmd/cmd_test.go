@@ -21,11 +21,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/berth-mcp/berth/internal/envtest"
 	"github.com/berth-mcp/berth/proxy/token"
 	"github.com/berth-mcp/berth/proxy/token/tokentest"
 )
 
-const deadline = 30 * time.Second
+const deadline = 2 * time.Minute
 
 var built struct {
 	sync.Once
@@ -34,6 +35,7 @@ var built struct {
 }
 
 func TestMain(m *testing.M) {
+	envtest.Clear()
 	code := m.Run()
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir) // on Windows a program that was just running may be held
@@ -52,7 +54,7 @@ func build(t *testing.T) string {
 		if runtime.GOOS == "windows" {
 			built.binary += ".exe"
 		}
-		out, err := exec.Command("go", "build", "-o", built.binary, "github.com/berth-mcp/berth/proxy").CombinedOutput()
+		out, err := exec.Command("go", "build", "-buildvcs=false", "-o", built.binary, "github.com/berth-mcp/berth/proxy").CombinedOutput()
 		if err != nil {
 			built.err = fmt.Errorf("%w: %s", err, out)
 		}

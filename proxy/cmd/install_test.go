@@ -45,6 +45,26 @@ func runs(t *testing.T, want int, args ...string) (stdout, stderr string) {
 	return out.String(), errs.String()
 }
 
+// asOfGoRun is the real program in a directory like those where "go run" puts programs.
+func asOfGoRun(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "go-build1", filepath.Base(build(t)))
+	require.NoError(t, os.Mkdir(filepath.Dir(program), 0o700))
+	require.NoError(t, os.Link(build(t), program))
+	return program
+}
+
+// refuses runs a program in the test's environment and returns what it says of wrong usage.
+func refuses(t *testing.T, program string, args ...string) (stderr string) {
+	t.Helper()
+	c := exec.Command(program, args...)
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	_ = c.Run() // the exit code tells
+	require.Equal(t, exitUsage, c.ProcessState.ExitCode(), errs.String())
+	return errs.String()
+}
+
 func read(t *testing.T, file string) string {
 	t.Helper()
 	content, err := os.ReadFile(file)
@@ -94,6 +114,7 @@ func TestAnEditorThatStartsTheProxyFindsTheSameFileAndCloud(t *testing.T) {
 	// It is known again although it has another name.
 	program := filepath.Join(t.TempDir(), "proxy")
 	require.NoError(t, os.Link(build(t), program)) // before the home, with its build cache, is another
+	gone := asOfGoRun(t)
 	w := newWorld(t)
 	home := newHome(t)
 	does := func(args ...string) {
@@ -119,7 +140,7 @@ func TestAnEditorThatStartsTheProxyFindsTheSameFileAndCloud(t *testing.T) {
 	does("uninstall", "cursor")
 	assert.NotContains(t, read(t, filepath.Join(home, ".cursor", "mcp.json")), "acme")
 
-	_, errs := runs(t, exitUsage, "install", "cursor", "--stdio") // the test's own program is as one of go run
+	errs := refuses(t, gone, "install", "cursor", "--stdio")
 	assert.Contains(t, errs, "this berth-proxy is one of `go run`")
 }
 
@@ -150,6 +171,7 @@ func TestLinksArePrintedAndNothingIsChanged(t *testing.T) {
 }
 
 func TestWrongUseOfInstallIsToldAllAtOnce(t *testing.T) {
+	program := asOfGoRun(t) // before the home, with its build cache, is another
 	newWorld(t)
 	newHome(t)
 	for name, test := range map[string]struct {
@@ -164,7 +186,7 @@ func TestWrongUseOfInstallIsToldAllAtOnce(t *testing.T) {
 		"nothing to take out of": {[]string{"uninstall"}, []string{"no editor is given"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, stderr := runs(t, exitUsage, test.args...)
+			stderr := refuses(t, program, test.args...)
 			lines := strings.Split(strings.TrimSpace(stderr), "\n")
 			require.Len(t, lines, len(test.want), stderr)
 			for i, want := range test.want {

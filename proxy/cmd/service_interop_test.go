@@ -14,7 +14,7 @@ import (
 
 func TestInteropSystemdTakesTheUnit(t *testing.T) {
 	home := t.TempDir()
-	unit, errs, code := manage(t, home, []string{"HTTPS_PROXY=http://proxy.example/?a=100%"}, "service", "print", "--log-level=debug")
+	unit, errs, code := manage(t, build(t), home, []string{"HTTPS_PROXY=http://proxy.example/?a=100%"}, "service", "print", "--log-level=debug")
 	require.Zero(t, code, errs)
 	file := filepath.Join(home, "berth-proxy.service")
 	require.NoError(t, os.WriteFile(file, []byte(unit), 0o600))

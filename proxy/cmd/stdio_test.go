@@ -25,7 +25,7 @@ import (
 func ownServer(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "server")
-	out, err := exec.Command("go", "build", "-o", binary, "github.com/berth-mcp/berth/server").CombinedOutput()
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "github.com/berth-mcp/berth/server").CombinedOutput()
 	require.NoError(t, err, string(out))
 	c := exec.Command(binary)
 	c.Env = append(os.Environ(), "BERTH_CLIENT=acme", "BERTH_IDENTITY=dev", "PORT=0")

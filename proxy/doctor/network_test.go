@@ -16,6 +16,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -119,14 +121,23 @@ func answerName(packet []byte) []byte {
 	return answer
 }
 
+// withoutProxy says that this process began in an environment without a corporate proxy.
+var withoutProxy = os.Getenv(inChild) != ""
+
+const inChild = "BERTH_TEST_DOCTOR_CHILD"
+
+// The environment's proxy is looked up once in a process, by a library before any test
+// runs, so that this needs a process that began without one.
 func TestTheWayToAServerIsToldStepByStep(t *testing.T) {
+	if !withoutProxy {
+		c := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+		c.Env = append(os.Environ(), inChild+"=1") // TestMain has cleared the rest
+		out, err := c.CombinedOutput()
+		require.NoError(t, err, string(out))
+		return
+	}
 	serveNames(t)
 	soon := time.Now().Add(time.Hour)
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	_, closedPort, err := net.SplitHostPort(closed.Addr().String())
-	require.NoError(t, err)
-	require.NoError(t, closed.Close())
 	clear := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(clear.Close)
 	_, clearPort, err := net.SplitHostPort(clear.Listener.Addr().String())
@@ -143,8 +154,8 @@ func TestTheWayToAServerIsToldStepByStep(t *testing.T) {
 		"a name that is not known": {"https://acmee.test", map[string]string{
 			"name": "failed: acmee.test is not found (no such host): check the spelling", "reach": "skipped", "tls": "skipped", "closed": "skipped",
 			"access": "skipped: the server is not reached", "mcp": "skipped", "clock": "skipped: no server was reached"}},
-		"nothing there": {"https://acme.test:" + closedPort, map[string]string{
-			"reach": "failed: no answer from https://acme.test:" + closedPort + " (dial tcp 127.0.0.1:" + closedPort, "tls": "skipped"}},
+		"nothing there": {"https://acme.test:1", map[string]string{
+			"reach": "failed: no answer from https://acme.test:1 (dial tcp 127.0.0.1:1", "tls": "skipped"}},
 		"a certificate of a stranger": {"https://acme.test:" + newAuthority().serveTLS(t, "acme.test", soon), map[string]string{
 			"reach": "ok", "tls": "failed: the certificate of acme.test is signed by nobody whom this computer trusts: if your organisation inspects traffic, have its authority installed, or name its file with --ca-file"}},
 		"a certificate for another host": {"https://acme.test:" + trusted.serveTLS(t, "other.test", soon), map[string]string{

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/berth-mcp/berth/internal/envtest"
 	"github.com/berth-mcp/berth/internal/leaktest"
 	"github.com/berth-mcp/berth/proxy/token"
 	"github.com/berth-mcp/berth/proxy/token/tokentest"
@@ -22,6 +23,7 @@ func TestMain(m *testing.M) {
 	if name := filepath.Base(os.Args[0]); strings.TrimSuffix(name, ".exe") == "gcloud" {
 		os.Exit(beGcloud())
 	}
+	envtest.Clear()
 	var err error
 	if network, err = tokentest.Enter(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/berth-mcp/berth/internal/envtest"
 	"github.com/berth-mcp/berth/internal/pulumicli"
 	"github.com/creack/pty"
 	"github.com/stretchr/testify/assert"
@@ -66,6 +67,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	envtest.Clear()
 	os.Exit(m.Run())
 }
 
@@ -77,7 +79,7 @@ func berth(t *testing.T, args ...string) (cmd *exec.Cmd, temporary string, inter
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
-	home := t.TempDir()
+	home := envtest.Home(t)
 	login := filepath.Join(home, ".config", "gcloud", "application_default_credentials.json")
 	require.NoError(t, os.MkdirAll(filepath.Dir(login), 0o700))
 	require.NoError(t, os.WriteFile(login, []byte(`{"type":"authorized_user","client_id":"i","client_secret":"s","refresh_token":"a-real-one"}`), 0o600))

@@ -61,7 +61,7 @@ func New(t *testing.T, env ...string) *Cloud {
 func (c *Cloud) deploy(t *testing.T, env []string) (url string) {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "server")
-	out, err := exec.Command("go", "build", "-o", binary, "github.com/berth-mcp/berth/server").CombinedOutput()
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "github.com/berth-mcp/berth/server").CombinedOutput()
 	require.NoError(t, err, string(out))
 	program, err := os.ReadFile(binary)
 	require.NoError(t, err)

@@ -13,6 +13,8 @@ import (
 	"cloud.google.com/go/auth/credentials"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/berth-mcp/berth/internal/envtest"
 )
 
 // report is what a process finds after it has entered the sandbox.
@@ -56,7 +58,7 @@ func inside(dir string) {
 }
 
 func TestNothingOfARealAccountIsFoundInside(t *testing.T) {
-	home := t.TempDir()
+	home := envtest.Home(t)
 	login := filepath.Join(home, ".config", "gcloud", "application_default_credentials.json")
 	require.NoError(t, os.MkdirAll(filepath.Dir(login), 0o700))
 	require.NoError(t, os.WriteFile(login, []byte(`{"type":"authorized_user","client_id":"i","client_secret":"s","refresh_token":"real-refresh-token"}`), 0o600))

@@ -1,0 +1,13 @@
+package client
+
+import (
+	"os"
+	"testing"
+
+	"github.com/berth-mcp/berth/internal/envtest"
+)
+
+func TestMain(m *testing.M) {
+	envtest.Clear()
+	os.Exit(m.Run())
+}

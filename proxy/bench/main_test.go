@@ -1,0 +1,15 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"testing"
+
+	"github.com/berth-mcp/berth/internal/envtest"
+)
+
+func TestMain(m *testing.M) {
+	envtest.Clear()
+	os.Exit(m.Run())
+}
