@@ -36,11 +36,8 @@ type contender struct {
 }
 
 var contenders = []contender{
-	{"plain-go-sdk", func(b *testing.B) *exec.Cmd {
-		c := exec.CommandContext(b.Context(), os.Args[0])
-		c.Env = append(os.Environ(), plainServer+"=1")
-		return c
-	}},
+	{"plain-go-sdk", plain("")},
+	{"plain-go-sdk-with-our-gogc", plain(fmt.Sprint("GOGC=", gcPercent))}, // so that the difference is the guards
 	{"berth", func(b *testing.B) *exec.Cmd {
 		path, err := binary()
 		require.NoError(b, err)
@@ -48,6 +45,14 @@ var contenders = []contender{
 		c.Env = []string{"BERTH_CLIENT=acme", "BERTH_IDENTITY=dev", "PORT=0", "BERTH_CONFIG=limits: {calls_per_minute: 100000000, burst: 100000000, concurrent: 100000, streams: 100000}"}
 		return c
 	}},
+}
+
+func plain(variable string) func(b *testing.B) *exec.Cmd {
+	return func(b *testing.B) *exec.Cmd {
+		c := exec.CommandContext(b.Context(), os.Args[0])
+		c.Env = append(os.Environ(), plainServer+"=1", variable)
+		return c
+	}
 }
 
 // plainServer makes this test's program the first contender.
