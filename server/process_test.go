@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -192,6 +193,30 @@ func TestTheProcessKnowsTheCallerOnCloudRun(t *testing.T) {
 	status, _ = request(http.Header{"X-Serverless-Authorization": {ada, eve}})
 	assert.Equal(t, http.StatusUnauthorized, status)
 	assert.Equal(t, "WARNING", p.log.await(t, "refused a request: its caller is not known")["severity"])
+}
+
+// The image is this file and little else: it is to start on an instance that has to
+// fetch it first.
+func TestTheProgramIsSmall(t *testing.T) {
+	path, err := binary()
+	require.NoError(t, err)
+	program, err := os.Open(path)
+	require.NoError(t, err)
+	defer program.Close()
+	size := new(counter)
+	compressed := gzip.NewWriter(size)
+	_, err = io.Copy(compressed, program)
+	require.NoError(t, err)
+	require.NoError(t, compressed.Close())
+	assert.Less(t, int(*size), 15_000_000, "bytes, compressed")
+}
+
+// counter counts the bytes that are written to it.
+type counter int
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
 }
 
 func TestDevSaysSoLoudly(t *testing.T) {
