@@ -45,7 +45,7 @@ func TestATokenIsExchangedOnceAndThenKept(t *testing.T) {
 	assert.Equal(t, "ada@example.com", first.Email)
 	assert.Equal(t, e.Issuer, first.Issuer)
 	assert.Equal(t, "Bearer "+e.Tokens()[0], first.Bearer())
-	assert.WithinDuration(t, time.Now().Add(time.Hour), first.Expires, 5*time.Second)
+	assert.WithinDuration(t, time.Now().Add(time.Hour), first.Expires, time.Minute)
 }
 
 func TestManyRequestsAtOnceShareOneExchange(t *testing.T) {
@@ -98,7 +98,7 @@ func TestATokenNearItsEndServesWhileItIsRenewed(t *testing.T) {
 	require.Eventually(t, func() bool {
 		now, err := s.Token(t.Context(), audience)
 		return err == nil && now != old
-	}, 10*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	assert.Equal(t, 2, e.Exchanges())
 }
 

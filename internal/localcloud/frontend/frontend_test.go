@@ -247,8 +247,8 @@ func TestAServiceKeepsItsAddressOverRevisions(t *testing.T) {
 	after := get(t, second+"/", w.as("ana@example.com")).seen(t)
 	assert.Subset(t, after.Env, []string{"N=2", "K_REVISION=acme-00002-def"})
 	eventually(t, "the former instance ends", func() bool { return !alive(before.PID) })
-	assert.Contains(t, w.log.String(), "got SIGTERM")
-	require.Len(t, w.Instances(acme), 1)
+	eventually(t, "it was told", func() bool { return strings.Contains(w.log.String(), "got SIGTERM") })
+	eventually(t, "it is no instance any more", func() bool { return len(w.Instances(acme)) == 1 })
 	assert.Equal(t, after.PID, w.Instances(acme)[0].PID)
 }
 

@@ -1,7 +1,6 @@
 package frontend_test
 
 import (
-	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/berth-mcp/berth/internal/localcloud/frontend"
+	"github.com/berth-mcp/berth/internal/localcloud/instance/imagetest"
 )
 
 const agentAccount = "agent@project.iam.gserviceaccount.com"
@@ -101,16 +101,13 @@ func TestEachInstanceHasAMetadataServerOfItsOwn(t *testing.T) {
 // withAgent adds a sidecar that listens on a port of its own choice.
 func withAgent(t *testing.T, w *world, svc *runpb.Service, env ...string) (*runpb.Service, int) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	port := l.Addr().(*net.TCPAddr).Port
+	port := imagetest.Port(t)
 	server := svc.Template.Containers[0]
 	server.Name, server.DependsOn, server.Ports = "server", []string{"agent"}, []*runpb.ContainerPort{{ContainerPort: 8080}}
 	agent := w.service(acme, append(env, "AT="+strconv.Itoa(port))...).Template.Containers[0]
 	agent.Name, agent.Args = "agent", []string{"at", strconv.Itoa(port)}
 	agent.StartupProbe = &runpb.Probe{
-		TimeoutSeconds: 1, PeriodSeconds: 1, FailureThreshold: 20,
+		TimeoutSeconds: 1, PeriodSeconds: 1, FailureThreshold: 60,
 		ProbeType: &runpb.Probe_TcpSocket{TcpSocket: &runpb.TCPSocketAction{Port: int32(port)}},
 	}
 	svc.Template.Containers = append(svc.Template.Containers, agent)

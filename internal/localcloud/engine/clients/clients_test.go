@@ -1,7 +1,6 @@
 package clients_test
 
 import (
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/berth-mcp/berth/internal/localcloud"
 	"github.com/berth-mcp/berth/internal/localcloud/engine/enginetest"
+	"github.com/berth-mcp/berth/internal/localcloud/instance/imagetest"
 	"github.com/pulumi/pulumi-gcp/sdk/v8/go/gcp/artifactregistry"
 	"github.com/pulumi/pulumi-gcp/sdk/v8/go/gcp/kms"
 	"github.com/pulumi/pulumi-gcp/sdk/v8/go/gcp/secretmanager"
@@ -242,20 +242,11 @@ func letCloudRunEncrypt(t *testing.T, cloud *localcloud.Cloud, dir string) auto.
 	})
 }
 
-// freePort is one that nothing listens on.
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
-}
-
 func TestAClientWithEverythingIsDeployedAndGoesBackToTheDefaults(t *testing.T) {
 	cloud, dir := enginetest.StartCloud(t), t.TempDir()
 	builder := deploy(t, cloud, dir, "builder", nil)
 	built, _ := builder.up(t)
-	port := freePort(t)
+	port := imagetest.Port(t)
 	enginetest.Up(t, letCloudRunEncrypt(t, cloud, dir))
 
 	acme := deploy(t, cloud, dir, "acme", map[string]any{
