@@ -64,7 +64,7 @@ func serveSlowTool(t *testing.T, version string, grace time.Duration) served {
 func TestACallThatIsRunningWhenTheServerStopsIsAnswered(t *testing.T) {
 	for _, version := range []string{"2025-11-25", "2026-07-28"} {
 		t.Run(version, func(t *testing.T) {
-			s := serveSlowTool(t, version, drainTimeout)
+			s := serveSlowTool(t, version, deadline)
 			type answer struct {
 				result *mcp.CallToolResult
 				err    error

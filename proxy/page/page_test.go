@@ -85,7 +85,7 @@ func newDesk(t *testing.T, secret string) *desk {
 
 var httpClient = &http.Client{
 	Transport:     &http.Transport{DisableKeepAlives: true},
-	Timeout:       20 * time.Second,
+	Timeout:       time.Minute,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 

@@ -224,7 +224,7 @@ func TestATryThatIsKilledHardLeavesNothingBehind(t *testing.T) {
 		}
 		left, _ := os.ReadDir(try.temporary)
 		return err != nil && len(left) == 0
-	}, 20*time.Second, 50*time.Millisecond, "processes or files stay behind")
+	}, time.Minute, 50*time.Millisecond, "processes or files stay behind")
 }
 
 func TestATryThatIsInterruptedWhileItCompilesSaysSoAndLeavesNothing(t *testing.T) {

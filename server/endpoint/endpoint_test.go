@@ -29,7 +29,7 @@ const (
 	serverless    = "X-Serverless-Authorization"
 
 	// deadline is how long a test waits for what ought to happen at once.
-	deadline = 20 * time.Second
+	deadline = time.Minute
 )
 
 func bearer(email string) string { return "Bearer " + identitytest.PlatformToken(email, nil) }

@@ -127,7 +127,7 @@ func (m *meeting) Read(ctx context.Context, name string) ([]byte, store.Version,
 	select {
 	case <-m.met:
 		return m.Store.Read(ctx, name)
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		return nil, "", fmt.Errorf("nobody else wants to read")
 	}
 }

@@ -44,7 +44,7 @@ const (
 var tokens = map[string]string{"owner-token": owner, "stranger-token": stranger, "agent-token": agent}
 
 // deadline bounds every wait: far more than anything here takes.
-const deadline = 20 * time.Second
+const deadline = time.Minute
 
 // cloud is the APIs on loopback, with what they stand on.
 type cloud struct {
