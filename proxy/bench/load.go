@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -181,7 +182,7 @@ func broken(ctx context.Context, c *contender, p plan) ([]float64, error) {
 }
 
 // startUp returns how long a new process takes to its first answer, in milliseconds, and
-// how much memory it needs for each stream that is open and idle, in KiB.
+// how much memory it then needs for each idle stream.
 func startUp(ctx context.Context, c *contender, p plan) ([]float64, error) {
 	began := time.Now()
 	fresh, err := c.start(ctx)
@@ -193,7 +194,31 @@ func startUp(ctx context.Context, c *contender, p plan) ([]float64, error) {
 		return nil, err
 	}
 	took := time.Since(began).Seconds() * 1e3
+	memory, err := perIdleStream(ctx, fresh, p)
+	return []float64{took, memory}, err
+}
 
+// idleFromHTTP2 returns the memory for each idle stream that comes from the server by HTTP/2
+// over TLS, as from Cloud Run, in KiB; NaN for a contender that does not speak it.
+func idleFromHTTP2(ctx context.Context, c *contender, p plan) ([]float64, error) {
+	if c.startSecure == nil {
+		return []float64{math.NaN()}, nil
+	}
+	fresh, err := c.startSecure(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer fresh.stop()
+	if err := answers(ctx, fresh.url+"/json"); err != nil {
+		return nil, err
+	}
+	memory, err := perIdleStream(ctx, fresh, p)
+	return []float64{memory}, err
+}
+
+// perIdleStream returns how much memory a process needs for each stream that is open and
+// idle, in KiB.
+func perIdleStream(ctx context.Context, fresh *running, p plan) (float64, error) {
 	client := editor(p.idle)
 	before := fresh.memory()
 	ctx, cancel := context.WithCancel(ctx)
@@ -203,18 +228,18 @@ func startUp(ctx context.Context, c *contender, p plan) ([]float64, error) {
 		// The stream that a client keeps open for what its server has to say.
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, fresh.url+"/idle", nil)
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
 		r.Header.Set("Accept", "text/event-stream")
 		resp, err := client.Do(r)
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
 		defer resp.Body.Close()
 		if _, err := io.ReadFull(resp.Body, make([]byte, len(event))); err != nil {
-			return nil, err
+			return 0, err
 		}
 	}
 	time.Sleep(p.settling)
-	return []float64{took, (fresh.memory() - before) / float64(p.idle)}, nil
+	return (fresh.memory() - before) / float64(p.idle), nil
 }

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
@@ -18,7 +22,8 @@ import (
 // roles are what this program is when it has started itself.
 var roles = map[string]func(args []string){
 	"role-server": func([]string) { serve(server()) },
-	"role-plain":  func(args []string) { serve(plain(args[0])) },
+	"role-secure": func(args []string) { serveSecure(server(), args[0]) },
+	"role-plain":  func(args []string) { serve(plain(args[0], args[1:]...)) },
 }
 
 // serve answers on a port of its own, which it prints, until its standard input ends: with
@@ -29,16 +34,34 @@ func serve(handler http.Handler) {
 		log.Fatal(err)
 	}
 	fmt.Printf("http://%s\n", l.Addr())
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(0)
-	}()
+	go endWithStarter()
 	log.Fatal(http.Serve(l, handler))
 }
 
+func endWithStarter() {
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(0)
+}
+
+// serveSecure answers over TLS, as Cloud Run does, with a certificate whose authority it
+// writes to a file.
+func serveSecure(handler http.Handler, authority string) {
+	s := httptest.NewUnstartedServer(handler)
+	s.EnableHTTP2 = true
+	s.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 100} // as many as Google's front end has
+	s.StartTLS()
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := os.WriteFile(authority, block, 0o600); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(s.URL)
+	endWithStarter()
+}
+
 // plain is what one writes who knows that streams must not be buffered and that the
-// default transport keeps two connections.
-func plain(to string) http.Handler {
+// default transport keeps two connections. It believes the authorities in files beside the
+// system's.
+func plain(to string, authorities ...string) http.Handler {
 	target, err := url.Parse(to)
 	if err != nil {
 		log.Fatal(err)
@@ -46,6 +69,15 @@ func plain(to string) http.Handler {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 256
 	transport.MaxIdleConns = 0
+	for _, file := range authorities {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			log.Fatal(err)
+		}
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(content)
+		transport.TLSClientConfig = &tls.Config{RootCAs: pool}
+	}
 	return &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		Transport:     transport,

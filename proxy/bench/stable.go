@@ -23,6 +23,8 @@ const startTimeout = 20 * time.Second
 type contender struct {
 	name  string
 	start func(ctx context.Context) (*running, error)
+	// startSecure starts one that gets to the server by HTTP/2 over TLS; nil if there is none.
+	startSecure func(ctx context.Context) (*running, error)
 	*running
 }
 
@@ -37,11 +39,13 @@ type running struct {
 type stable struct {
 	dir        string
 	server     *running
+	secure     *running // the server, over TLS
+	authority  string   // file of the authority that its certificate is from
 	contenders []*contender
 }
 
 func newStable(ctx context.Context, dir string) (*stable, error) {
-	s := &stable{dir: dir}
+	s := &stable{dir: dir, authority: filepath.Join(dir, "authority.pem")}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -49,12 +53,18 @@ func newStable(ctx context.Context, dir string) (*stable, error) {
 	if s.server, err = started(exec.CommandContext(ctx, self, "role-server"), ""); err != nil {
 		return nil, fmt.Errorf("start the server: %w", err)
 	}
+	if s.secure, err = started(exec.CommandContext(ctx, self, "role-secure", s.authority), ""); err != nil {
+		s.close()
+		return nil, fmt.Errorf("start the server with TLS: %w", err)
+	}
 	s.contenders = []*contender{
 		{name: "direct", start: func(context.Context) (*running, error) {
 			return &running{url: s.server.url, stop: func() {}}, nil
 		}},
 		{name: "ReverseProxy", start: func(ctx context.Context) (*running, error) {
 			return started(exec.CommandContext(ctx, self, "role-plain", s.server.url), "")
+		}, startSecure: func(ctx context.Context) (*running, error) {
+			return started(exec.CommandContext(ctx, self, "role-plain", s.secure.url, s.authority), "")
 		}},
 	}
 	if nginx, err := exec.LookPath("nginx"); err == nil {
@@ -65,7 +75,12 @@ func newStable(ctx context.Context, dir string) (*stable, error) {
 		s.close()
 		return nil, err
 	}
-	s.contenders = append(s.contenders, &contender{name: "berth-proxy", start: berth})
+	s.contenders = append(s.contenders, &contender{name: "berth-proxy",
+		start: func(ctx context.Context) (*running, error) { return berth(ctx, "acme="+s.server.url) },
+		startSecure: func(ctx context.Context) (*running, error) {
+			return berth(ctx, "acme="+s.secure.url, "--ca-file", s.authority)
+		},
+	})
 	for _, c := range s.contenders {
 		if c.running, err = c.start(ctx); err != nil {
 			s.close()
@@ -82,6 +97,9 @@ func (s *stable) close() {
 		}
 	}
 	s.server.stop()
+	if s.secure != nil {
+		s.secure.stop()
+	}
 }
 
 // started waits for the URL that a program prints in its first line, behind the prefix.
@@ -112,7 +130,8 @@ func started(command *exec.Cmd, prefix string) (*running, error) {
 	return r, nil
 }
 
-func (s *stable) buildBerth(ctx context.Context) (func(context.Context) (*running, error), error) {
+// buildBerth returns what starts berth-proxy, with its arguments.
+func (s *stable) buildBerth(ctx context.Context) (func(context.Context, ...string) (*running, error), error) {
 	binary := filepath.Join(s.dir, "berth-proxy")
 	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", binary, "github.com/berth-mcp/berth/proxy")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is released
@@ -131,8 +150,8 @@ func (s *stable) buildBerth(ctx context.Context) (func(context.Context) (*runnin
 	if err := os.WriteFile(login, content, 0o600); err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context) (*running, error) {
-		c := exec.CommandContext(ctx, binary, "--port=0", "--log-level=error", "--token-url", tokenURL, "acme="+s.server.url)
+	return func(ctx context.Context, args ...string) (*running, error) {
+		c := exec.CommandContext(ctx, binary, append(args, "--port=0", "--log-level=error", "--token-url", tokenURL)...)
 		c.Env = []string{"HOME=" + s.dir, "GOOGLE_APPLICATION_CREDENTIALS=" + login}
 		return started(c, "berth-proxy is listening on ")
 	}, nil

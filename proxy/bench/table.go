@@ -25,6 +25,7 @@ var measurements = []struct {
 	{[]string{"events/s, 8 streams"}, events},
 	{[]string{"short streams that broke"}, broken},
 	{[]string{"start to first answer, ms", "memory per idle stream, KiB"}, startUp},
+	{[]string{"  that comes by HTTP/2 over TLS"}, idleFromHTTP2},
 }
 
 // A table has the median of each row for each contender.
