@@ -50,10 +50,10 @@ func withBuildDir(run func() int) int {
 	return run()
 }
 
-// binary builds the server once, as it is deployed: static.
+// binary builds the server once, as it is deployed: static and stripped.
 var binary = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(buildDir, "server")
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", path, ".")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", path, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the server: %w\n%s", err, out)
