@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +20,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/berth-mcp/berth/internal/logtest"
+	"github.com/berth-mcp/berth/proxy/atomicfile"
 	"github.com/berth-mcp/berth/proxy/config"
 	"github.com/berth-mcp/berth/proxy/token/tokentest"
 )
@@ -180,21 +181,13 @@ type run struct {
 	process *exec.Cmd
 	url     string
 	clients []string // the announced lines
-
-	mu  sync.Mutex
-	log bytes.Buffer
+	log     logtest.Buffer
 }
 
-func (r *run) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.log.Write(p)
-}
-
-func (r *run) logged() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.log.String()
+// logs waits until the log says something.
+func (r *run) logs(t *testing.T, what string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return strings.Contains(r.log.String(), what) }, deadline, time.Millisecond, what)
 }
 
 // serve starts the program and waits until it listens for some clients.
@@ -206,12 +199,12 @@ func serve(t *testing.T, w *world, clients int, args ...string) *run {
 		env = append(env, name+"="+value)
 	}
 	r.process = command(t, build(t), append(env, w.extra...), append([]string{"--port=0"}, args...)...)
-	r.process.Stderr = r
+	r.process.Stderr = &r.log
 	stdout, err := r.process.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, r.process.Start())
 	lines := bufio.NewScanner(stdout)
-	require.True(t, lines.Scan(), "%s", r.logged())
+	require.True(t, lines.Scan(), "%s", r.log.String())
 	r.url = strings.TrimPrefix(lines.Text(), "berth-proxy is listening on ")
 	for range clients {
 		require.True(t, lines.Scan())
@@ -220,9 +213,9 @@ func serve(t *testing.T, w *world, clients int, args ...string) *run {
 	t.Cleanup(func() {
 		require.NoError(t, r.process.Process.Signal(os.Interrupt))
 		assert.NoError(t, r.process.Wait())
-		assert.NotContains(t, r.logged(), tokentest.RefreshToken)
+		assert.NotContains(t, r.log.String(), tokentest.RefreshToken)
 		for _, raw := range w.endpoint.Tokens() {
-			assert.NotContains(t, r.logged(), raw)
+			assert.NotContains(t, r.log.String(), raw)
 		}
 	})
 	return r
@@ -289,15 +282,15 @@ func TestAFileThatBecomesWrongChangesNothing(t *testing.T) {
 	_, _, code := berth(t, "add", "acme="+echo(t, "acme"))
 	require.Zero(t, code)
 	r := serve(t, w, 1)
-	require.NoError(t, os.WriteFile(w.file, []byte("port: 1\nclients:\n  acme: {url: https://distant.example}\n  B: {}\n"), 0o600))
-	require.Eventually(t, func() bool { return strings.Contains(r.logged(), `client \"acme\": --token-url`) }, deadline, 10*time.Millisecond)
-	assert.Contains(t, r.logged(), `client \"B\": use 1 to 63`)
+	require.NoError(t, atomicfile.Write(w.file, []byte("port: 1\nclients:\n  acme: {url: https://distant.example}\n  B: {}\n"), 0o600)) // or half of it might be read
+	r.logs(t, `client \"acme\": --token-url`)
+	r.logs(t, `client \"B\": use 1 to 63`)
 	_, body := r.post(t, "/acme/mcp")
 	assert.Equal(t, "acme", body)
 
-	require.NoError(t, os.WriteFile(w.file, []byte("port: 1\nclients:\n  acme: {url: "+echo(t, "another")+"}\n"), 0o600))
+	require.NoError(t, atomicfile.Write(w.file, []byte("port: 1\nclients:\n  acme: {url: "+echo(t, "another")+"}\n"), 0o600)) // or half of it might be read
 	require.Eventually(t, func() bool { _, body := r.post(t, "/mcp"); return body == "another" }, deadline, 10*time.Millisecond)
-	assert.Contains(t, r.logged(), "settings have changed: start berth-proxy anew")
+	r.logs(t, "settings have changed: start berth-proxy anew")
 }
 
 func TestAServiceThatIsNotFoundLeavesTheOthersServed(t *testing.T) {
@@ -310,7 +303,7 @@ func TestAServiceThatIsNotFoundLeavesTheOthersServed(t *testing.T) {
 `), 0o600))
 	r := serve(t, w, 2)
 	assert.Contains(t, r.clients[1], "globex  "+r.url+"/globex/mcp  ->  http://127.0.0.1:9/berth-globex")
-	require.Eventually(t, func() bool { return strings.Contains(r.logged(), `client \"hooli\": there is no service berth-hooli`) }, deadline, time.Millisecond)
+	r.logs(t, `client \"hooli\": there is no service berth-hooli`)
 	_, body := r.post(t, "/acme/mcp")
 	assert.Equal(t, "acme", body)
 

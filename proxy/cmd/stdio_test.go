@@ -68,7 +68,7 @@ func TestEditorsOfEveryRevisionStartTheProgramAtOnce(t *testing.T) {
 			var stderr bytes.Buffer
 			c.Stderr = &stderr
 			session, err := mcp.NewClient(&mcp.Implementation{Name: "editor", Version: "1"}, nil).Connect(t.Context(),
-				&mcp.CommandTransport{Command: c}, &mcp.ClientSessionOptions{ProtocolVersion: revision})
+				&mcp.CommandTransport{Command: c, TerminateDuration: deadline}, &mcp.ClientSessionOptions{ProtocolVersion: revision})
 			if !assert.NoError(t, err) {
 				return
 			}
