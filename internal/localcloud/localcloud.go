@@ -15,8 +15,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
-	"net/http"
 	"os"
 	"slices"
 	"time"
@@ -136,6 +134,19 @@ func (c *Cloud) startPlatform() error {
 	c.storageURL = "http://" + storageListener.Addr().String() + "/storage/v1/"
 	c.apiURL = "http://" + apiListener.Addr().String()
 	c.registryHost = registryListener.Addr().String()
+	if err := c.newFrontEnd(); err != nil {
+		return err
+	}
+	if err := c.newAPIs(); err != nil {
+		return err
+	}
+	c.serve(apiListener, c.apis.Handler())
+	c.serve(registryListener, c.apis.Registry())
+	c.serve(storageListener, c.apis.Storage())
+	return nil
+}
+
+func (c *Cloud) newFrontEnd() error {
 	dir, err := c.imageDir()
 	if err != nil {
 		return err
@@ -164,6 +175,10 @@ func (c *Cloud) startPlatform() error {
 		return err
 	}
 	c.closers = append(c.closers, c.frontend.Close)
+	return nil
+}
+
+func (c *Cloud) newAPIs() (err error) {
 	c.apis, err = apis.New(apis.Options{
 		Platform:        c.frontend,
 		ServiceAccounts: c.directory,
@@ -184,9 +199,6 @@ func (c *Cloud) startPlatform() error {
 		return err
 	}
 	c.closers = append(c.closers, c.apis.Close)
-	c.serve(apiListener, c.apis.Handler())
-	c.serve(registryListener, c.apis.Registry())
-	c.serve(storageListener, c.apis.Storage())
 	return nil
 }
 
@@ -220,34 +232,6 @@ func (c *Cloud) startProvider() (err error) {
 		c.closers = append(c.closers, func(context.Context) error { return c.provider.Close() })
 	}
 	return err
-}
-
-func (c *Cloud) listen() (net.Listener, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err == nil {
-		c.closers = append(c.closers, func(context.Context) error {
-			if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
-				return err
-			}
-			return nil
-		})
-	}
-	return listener, err
-}
-
-// serve serves HTTP/1 and cleartext HTTP/2, as gRPC needs it.
-func (c *Cloud) serve(listener net.Listener, handler http.Handler) {
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
-	server := &http.Server{
-		Handler:           handler,
-		Protocols:         &protocols,
-		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          slog.NewLogLogger(c.options.Logger.Handler(), slog.LevelWarn),
-	}
-	go func() { _ = server.Serve(listener) }() // ends with Close
-	c.closers = append(c.closers, func(context.Context) error { return server.Close() })
 }
 
 // Close stops everything: instances first come to their end as Cloud Run's do,

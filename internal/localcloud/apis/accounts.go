@@ -12,7 +12,6 @@ import (
 	"sync"
 
 	"cloud.google.com/go/iam/admin/apiv1/adminpb"
-	"cloud.google.com/go/iam/apiv1/iampb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -199,30 +198,6 @@ func (a *accounts) setDisabled(name string, disabled bool) (*emptypb.Empty, erro
 	next.Disabled = disabled
 	a.byEmail[old.GetEmail()] = next
 	return &emptypb.Empty{}, nil
-}
-
-func (a *accounts) GetIamPolicy(_ context.Context, req *iampb.GetIamPolicyRequest) (*iampb.Policy, error) {
-	name, err := a.resolve(req.GetResource())
-	if err != nil {
-		return nil, err
-	}
-	return a.policies.get(name, req.GetOptions().GetRequestedPolicyVersion())
-}
-
-func (a *accounts) SetIamPolicy(_ context.Context, req *iampb.SetIamPolicyRequest) (*iampb.Policy, error) {
-	name, err := a.resolve(req.GetResource())
-	if err != nil {
-		return nil, err
-	}
-	return a.policies.set(name, req, accountRoles)
-}
-
-func (a *accounts) TestIamPermissions(ctx context.Context, req *iampb.TestIamPermissionsRequest) (*iampb.TestIamPermissionsResponse, error) {
-	name, err := a.resolve(req.GetResource())
-	if err != nil {
-		return nil, err
-	}
-	return a.policies.heldPermissions(ctx, name, req), nil
 }
 
 // runsAs gives the name of the account that a service in the project is to run

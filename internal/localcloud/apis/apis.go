@@ -154,28 +154,34 @@ func New(o Options) (*APIs, error) {
 		byName: map[string]*service{},
 	}
 
+	a := &APIs{
+		registry: registry, tasks: tasks, usage: usage,
+		accounts: accounts, repositories: repositories, services: services, secrets: secrets, storage: storage,
+		management: management,
+	}
+	server := a.newServer(access, operations, o.ServiceAccounts)
+	if a.handler, err = newHandler(server, access, management.restOnly()); err != nil {
+		return nil, fmt.Errorf("mapping REST to gRPC: %w", err)
+	}
+	return a, nil
+}
+
+// newServer serves what has protos of Google's.
+func (a *APIs) newServer(access *access, operations *operations, tokens ServiceAccounts) *grpc.Server {
 	server := grpc.NewServer(
 		grpc.UnaryInterceptor(access.intercept),
 		grpc.MaxRecvMsgSize(maxMessageBytes),
 	)
-	runpb.RegisterServicesServer(server, services)
-	runpb.RegisterRevisionsServer(server, &revisions{services: services})
-	adminpb.RegisterIAMServer(server, accounts)
-	credentialspb.RegisterIAMCredentialsServer(server, &credentials{accounts: accounts, tokens: o.ServiceAccounts})
-	artifactregistrypb.RegisterArtifactRegistryServer(server, repositories)
-	sm.RegisterSecretManagerServiceServer(server, secrets)
-	serviceusagepb.RegisterServiceUsageServer(server, usage)
+	runpb.RegisterServicesServer(server, a.services)
+	runpb.RegisterRevisionsServer(server, &revisions{services: a.services})
+	adminpb.RegisterIAMServer(server, a.accounts)
+	credentialspb.RegisterIAMCredentialsServer(server, &credentials{accounts: a.accounts, tokens: tokens})
+	artifactregistrypb.RegisterArtifactRegistryServer(server, a.repositories)
+	sm.RegisterSecretManagerServiceServer(server, a.secrets)
+	serviceusagepb.RegisterServiceUsageServer(server, a.usage)
 	longrunningpb.RegisterOperationsServer(server, operations)
-	management.register(server)
-	handler, err := newHandler(server, access, management.restOnly())
-	if err != nil {
-		return nil, fmt.Errorf("mapping REST to gRPC: %w", err)
-	}
-	return &APIs{
-		handler: handler, registry: registry, tasks: tasks, usage: usage,
-		accounts: accounts, repositories: repositories, services: services, secrets: secrets, storage: storage,
-		management: management,
-	}, nil
+	a.management.register(server)
+	return server
 }
 
 // permits tells whether the organization lets a policy name a member. Service

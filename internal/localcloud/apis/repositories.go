@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"cloud.google.com/go/artifactregistry/apiv1/artifactregistrypb"
-	"cloud.google.com/go/iam/apiv1/iampb"
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -243,41 +242,6 @@ func (r *repositories) DeleteRepository(_ context.Context, req *artifactregistry
 	delete(r.byName, name)
 	r.policies.drop(name)
 	return r.operations.finished(newOperationName(at.id, at.location), &artifactregistrypb.OperationMetadata{}, &emptypb.Empty{}), nil
-}
-
-func (r *repositories) GetIamPolicy(_ context.Context, req *iampb.GetIamPolicyRequest) (*iampb.Policy, error) {
-	name, err := r.existing(req.GetResource())
-	if err != nil {
-		return nil, err
-	}
-	return r.policies.get(name, req.GetOptions().GetRequestedPolicyVersion())
-}
-
-func (r *repositories) SetIamPolicy(_ context.Context, req *iampb.SetIamPolicyRequest) (*iampb.Policy, error) {
-	name, err := r.existing(req.GetResource())
-	if err != nil {
-		return nil, err
-	}
-	return r.policies.set(name, req, repositoryRoles)
-}
-
-func (r *repositories) TestIamPermissions(ctx context.Context, req *iampb.TestIamPermissionsRequest) (*iampb.TestIamPermissionsResponse, error) {
-	name, err := r.existing(req.GetResource())
-	if err != nil {
-		return nil, err
-	}
-	return r.policies.heldPermissions(ctx, name, req), nil
-}
-
-func (r *repositories) existing(resource string) (string, error) {
-	name, _, err := r.canonical(resource)
-	if err != nil {
-		return "", err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	_, err = r.find(name)
-	return name, err
 }
 
 // find looks up by canonical name; r.mu is held. The repository is empty, not

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"sync"
 
-	"cloud.google.com/go/iam/apiv1/iampb"
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"cloud.google.com/go/run/apiv2/runpb"
 	"google.golang.org/grpc/codes"
@@ -287,41 +286,6 @@ func (s *services) prepare(ctx context.Context, v *violations, at place, next *r
 		return status.Errorf(codes.PermissionDenied, "Permission 'iam.serviceaccounts.actAs' denied on service account %s (or it may not exist).", account)
 	}
 	return nil
-}
-
-func (s *services) GetIamPolicy(_ context.Context, req *iampb.GetIamPolicyRequest) (*iampb.Policy, error) {
-	name, err := s.existing(req.GetResource())
-	if err != nil {
-		return nil, err
-	}
-	return s.policies.get(name, req.GetOptions().GetRequestedPolicyVersion())
-}
-
-func (s *services) SetIamPolicy(_ context.Context, req *iampb.SetIamPolicyRequest) (*iampb.Policy, error) {
-	name, err := s.existing(req.GetResource())
-	if err != nil {
-		return nil, err
-	}
-	return s.policies.set(name, req, serviceRoles)
-}
-
-func (s *services) TestIamPermissions(ctx context.Context, req *iampb.TestIamPermissionsRequest) (*iampb.TestIamPermissionsResponse, error) {
-	name, err := s.existing(req.GetResource())
-	if err != nil {
-		return nil, err
-	}
-	return s.policies.heldPermissions(ctx, name, req), nil
-}
-
-func (s *services) existing(resource string) (string, error) {
-	name, at, err := s.canonical(resource)
-	if err != nil {
-		return "", err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, err = s.find(name, at)
-	return name, err
 }
 
 func (s *services) inventory() []string {

@@ -2,7 +2,6 @@ package frontend
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"log/slog"
 	"slices"
@@ -11,9 +10,6 @@ import (
 
 	"github.com/berth-mcp/berth/internal/localcloud/instance"
 )
-
-// maxQueue bounds the requests that wait for an instance.
-const maxQueue = 1000
 
 var (
 	errRetired    = errors.New("the revision was replaced")
@@ -47,23 +43,6 @@ type revision struct {
 	paused   bool
 }
 
-// worker is an instance that takes requests.
-type worker struct {
-	*instance.Instance
-	id     string // what the affinity cookie holds
-	active int
-	idle   *time.Timer
-}
-
-// ticket is a request that waits for a place.
-type ticket struct{ place chan place }
-
-// place is a place in an instance, or why there is none.
-type place struct {
-	worker *worker
-	err    error
-}
-
 // acquire returns an instance with a place for a request, preferably the one
 // of an id, and counts the request in. The caller releases it. It fails with
 // errRetired, errDisabled, errNoInstance, the context's cause, or why an instance did not
@@ -93,36 +72,6 @@ func (r *revision) acquire(ctx context.Context, preferred string) (*worker, erro
 	r.scale()
 	r.mu.Unlock()
 	return r.wait(ctx, t)
-}
-
-func (r *revision) wait(ctx context.Context, t *ticket) (*worker, error) {
-	timer := time.NewTimer(r.queueTimeout)
-	defer timer.Stop()
-	for {
-		select {
-		case p := <-t.place:
-			return p.worker, p.err
-		case <-ctx.Done():
-			return r.leave(t, context.Cause(ctx))
-		case <-timer.C:
-			if !r.isStarting() {
-				return r.leave(t, errNoInstance)
-			}
-			timer.Reset(r.queueTimeout)
-		}
-	}
-}
-
-// leave gives up waiting, unless a place was given at that moment.
-func (r *revision) leave(t *ticket, why error) (*worker, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if n := slices.Index(r.queue, t); n >= 0 {
-		r.queue = slices.Delete(r.queue, n, n+1)
-		return nil, why
-	}
-	p := <-t.place
-	return p.worker, p.err
 }
 
 // release counts a request out.
@@ -237,158 +186,4 @@ func (r *revision) instances() []Instance {
 		list = append(list, Instance{PID: w.PID(), Revision: r.name, Active: w.active})
 	}
 	return list
-}
-
-// The rest is called with mu held, but for run.
-
-// choose returns an instance with a free place: the preferred one, or the one
-// with the fewest requests.
-func (r *revision) choose(preferred string) *worker {
-	var best *worker
-	for _, w := range r.workers {
-		if w.active >= r.template.concurrency || w.ended() {
-			continue
-		}
-		if w.id == preferred {
-			return w
-		}
-		if best == nil || w.active < best.active {
-			best = w
-		}
-	}
-	return best
-}
-
-// scale starts instances until there are the least number, and enough on
-// their way for the requests that wait.
-func (r *revision) scale() {
-	if r.retired || r.paused {
-		return
-	}
-	for len(r.workers)+r.starting < r.max &&
-		(len(r.workers)+r.starting < r.min || r.starting*r.template.concurrency < len(r.queue)) {
-		r.starting++
-		r.alive++
-		r.running.Go(r.run)
-	}
-}
-
-// run is the life of one instance.
-func (r *revision) run() {
-	defer func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.alive--
-	}()
-	i, err := r.start(r.starts)
-	r.mu.Lock()
-	r.starting--
-	if err != nil {
-		if len(r.workers) == 0 && r.starting == 0 {
-			r.failQueue(err)
-		}
-		r.mu.Unlock()
-		r.logger.Warn("instance did not start", "revision", r.name, "error", err)
-		return
-	}
-	if r.retired || r.paused {
-		r.mu.Unlock()
-		i.Stop(r.stops)
-		return
-	}
-	w := &worker{Instance: i, id: rand.Text()}
-	r.workers = append(r.workers, w)
-	r.serveQueue(w)
-	r.rest(w)
-	r.mu.Unlock()
-	r.logger.Debug("instance started", "revision", r.name, "pid", i.PID())
-
-	<-i.Done()
-	r.mu.Lock()
-	died := r.drop(w)
-	if len(r.queue) > 0 {
-		r.scale() // for those that wait; the least number is kept up at requests
-	}
-	r.mu.Unlock()
-	level := slog.LevelDebug
-	if died {
-		level = slog.LevelWarn
-	}
-	r.logger.Log(context.Background(), level, "instance ended", "revision", r.name, "pid", i.PID(), "ending", i.Ending(), "asked", !died)
-}
-
-// serveQueue gives the free places of an instance to those that wait longest.
-func (r *revision) serveQueue(w *worker) {
-	for len(r.queue) > 0 && w.active < r.template.concurrency && !w.ended() {
-		w.occupy()
-		r.queue[0].place <- place{worker: w}
-		r.queue = r.queue[1:]
-	}
-}
-
-func (r *revision) failQueue(err error) {
-	for _, t := range r.queue {
-		t.place <- place{err: err}
-	}
-	r.queue = nil
-}
-
-// rest has an instance without requests stopped after the idle timeout, if
-// more than the least number are there then; at once, if there are more than
-// the most.
-func (r *revision) rest(w *worker) {
-	if w.active > 0 {
-		return
-	}
-	if len(r.workers) > r.max {
-		r.stop(w)
-		return
-	}
-	w.wake()
-	w.idle = time.AfterFunc(r.idleTimeout, func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if w.active == 0 && len(r.workers) > r.min && slices.Contains(r.workers, w) {
-			r.stop(w)
-		}
-	})
-}
-
-// stop takes an instance out of service and stops it in the background.
-func (r *revision) stop(w *worker) {
-	r.drop(w)
-	r.running.Go(func() { w.Stop(r.stops) })
-}
-
-// drop takes an instance out of service, and reports whether it was in it.
-func (r *revision) drop(w *worker) bool {
-	w.wake()
-	n := slices.Index(r.workers, w)
-	if n < 0 {
-		return false
-	}
-	r.workers = slices.Delete(r.workers, n, n+1)
-	return true
-}
-
-func (w *worker) occupy() {
-	w.active++
-	w.wake()
-}
-
-// wake ends the wait of an idle instance for its end.
-func (w *worker) wake() {
-	if w.idle != nil {
-		w.idle.Stop()
-		w.idle = nil
-	}
-}
-
-func (w *worker) ended() bool {
-	select {
-	case <-w.Done():
-		return true
-	default:
-		return false
-	}
 }
