@@ -80,7 +80,7 @@ func New(o Options) (*Handler, error) {
 	}
 	h.sse = newSSE(guarded, subscribed)
 	front := func(next http.Handler) http.Handler {
-		return guardOrigin(o.LoopbackHostOnly, identity.Require(o.Verifier, o.Logger, boundBody(unbuffered(next))))
+		return guardOrigin(o.LoopbackHostOnly, identity.Require(o.Verifier, o.Logger, admit(guarded, boundBody(unbuffered(next)))))
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", front(keepAlive(withoutSession(serveStreamable(guarded.Server, o.Logger)))))

@@ -440,6 +440,31 @@ func TestACallerHasSoManySessionsOfTheOlderTransport(t *testing.T) {
 	}, deadline, 10*time.Millisecond, "one that ended makes room")
 }
 
+func TestWhatIsNoRequestOfTheProtocolHasAnEndToo(t *testing.T) {
+	f := start(t, identity.ModeCloudRun)
+	post := func(email string) *http.Response {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url+"/mcp", strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"no/such"}`))
+		require.NoError(t, err)
+		r.Header.Set(serverless, bearer(email))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Accept", "application/json, text/event-stream")
+		return do(t, r)
+	}
+	asked := 0
+	refused := post("ada@example.com")
+	for ; refused.StatusCode != http.StatusTooManyRequests; refused = post("ada@example.com") {
+		asked++
+		require.Less(t, asked, 5000)
+	}
+	assert.GreaterOrEqual(t, asked, 800)
+	assert.Equal(t, "1", refused.Header.Get("Retry-After"))
+	body, err := io.ReadAll(refused.Body)
+	require.NoError(t, err)
+	assert.Equal(t, "too many messages: 2400 a minute are yours: try again in 1 s\n", string(body))
+	assert.Regexp(t, `"message":"request","caller":"ada@example.com".*"outcome":"refused"`, f.log.String())
+	assert.NotEqual(t, http.StatusTooManyRequests, post("bob@example.com").StatusCode)
+}
+
 func TestWhatAClientMayKeepIsItsOwn(t *testing.T) {
 	f := start(t, identity.ModeDev)
 	for method, c := range map[string]struct {

@@ -7,8 +7,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
+	"github.com/berth-mcp/berth/server/guard"
 	"github.com/berth-mcp/berth/server/identity"
 )
 
@@ -40,6 +42,24 @@ func guardOrigin(loopbackHostOnly bool, next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// admit lets a request through that is within its caller's limits, before its body is
+// read.
+func admit(g *guard.Guard, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if wait, why := g.Admit(r.Context()); why != "" {
+			refuse(w, wait, why)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// refuse says why not, and in how many seconds to try again.
+func refuse(w http.ResponseWriter, wait int, why string) {
+	w.Header().Set("Retry-After", strconv.Itoa(wait))
+	http.Error(w, fmt.Sprintf("%s: try again in %d s", why, wait), http.StatusTooManyRequests)
 }
 
 // boundBody reads a request's body before next sees the request, within

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"mime"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -62,8 +61,7 @@ func (s *sse) open(w http.ResponseWriter, r *http.Request) {
 	}
 	leave, wait, why := s.guard.OpenStream(r.Context())
 	if why != "" {
-		w.Header().Set("Retry-After", strconv.Itoa(wait))
-		http.Error(w, why, http.StatusTooManyRequests)
+		refuse(w, wait, why)
 		return
 	}
 	defer leave()

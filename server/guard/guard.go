@@ -95,10 +95,25 @@ func AddTool[In, Out any](g *Guard, needs Role, tool *mcp.Tool, handler mcp.Tool
 // when it ends. If there may be no more, why says so, and wait when to try again, in
 // seconds; that leaves a record.
 func (g *Guard) OpenStream(ctx context.Context) (leave func(), wait int, why string) {
+	return g.enter(ctx, stream, "stream")
+}
+
+// Admit counts a request of HTTP: what the protocol's library refuses by itself never
+// gets to the guard otherwise. If there are too many, why says so, and wait when to try
+// again, in seconds; that leaves a record.
+func (g *Guard) Admit(ctx context.Context) (wait int, why string) {
+	leave, wait, why := g.enter(ctx, message, "request")
+	if why == "" {
+		leave()
+	}
+	return wait, why
+}
+
+func (g *Guard) enter(ctx context.Context, of load, kind string) (leave func(), wait int, why string) {
 	caller, _ := identity.FromContext(ctx)
-	leave, wait, why = g.limits.enter(caller.Key(), stream)
+	leave, wait, why = g.limits.enter(caller.Key(), of)
 	if why != "" {
-		record := newRecord(ctx, "stream")
+		record := newRecord(ctx, kind)
 		record.Role, record.Outcome, record.Reason = g.access.role(caller), OutcomeRefused, why
 		record.log(ctx, g.options)
 		if g.options.Observe != nil {

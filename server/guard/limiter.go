@@ -17,22 +17,22 @@ const sweepFrom = 256
 
 type limiter struct {
 	Limits
+	allowances [loads]allowance
 
 	mu      sync.Mutex
 	callers map[string]*usage
 	sweepAt int
 }
 
-// usage is what one caller is using.
+// usage is what one caller is using, by load.
 type usage struct {
-	// calls is the rate of calls and of the beginnings of streams, light that of
-	// light requests.
-	calls, light *rate.Limiter
-	running      [loads]int
+	rates   [loads]*rate.Limiter
+	running [loads]int
 }
 
 func newLimiter(l Limits) *limiter {
-	return &limiter{Limits: l.withDefaults(), callers: make(map[string]*usage), sweepAt: sweepFrom}
+	l = l.withDefaults()
+	return &limiter{Limits: l, allowances: l.allowances(), callers: make(map[string]*usage), sweepAt: sweepFrom}
 }
 
 // admit lets a request through that is within the caller's rate and number.
@@ -60,21 +60,14 @@ func (l *limiter) admit(next mcp.MethodHandler) mcp.MethodHandler {
 func (l *limiter) enter(key string, of load) (leave func(), wait int, why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	u := l.usage(key)
-	most, rate, perMinute := l.Concurrent, u.calls, l.CallsPerMinute
-	switch of {
-	case light:
-		most, rate, perMinute = lightFactor*l.Concurrent, u.light, lightFactor*l.CallsPerMinute
-	case stream:
-		most = l.Streams
+	u, b := l.usage(key), l.allowances[of]
+	if b.most > 0 && u.running[of] >= b.most {
+		return nil, 1, fmt.Sprintf("you have %d %s running, which is the most at the same time", b.most, b.what)
 	}
-	if u.running[of] >= most {
-		return nil, 1, fmt.Sprintf("you have %d %s running, which is the most at the same time", most, loadNames[of])
-	}
-	if reserved := rate.Reserve(); reserved.Delay() > 0 {
+	if reserved := u.rates[of].Reserve(); reserved.Delay() > 0 {
 		wait := int(math.Ceil(reserved.Delay().Seconds()))
 		reserved.Cancel()
-		return nil, wait, fmt.Sprintf("too many %s: %d a minute are yours", loadNames[of], perMinute)
+		return nil, wait, fmt.Sprintf("too many %s: %d a minute are yours", b.what, b.perMinute)
 	}
 	u.running[of]++
 	return func() {
@@ -99,13 +92,19 @@ func (l *limiter) usage(key string) *usage {
 		}
 		l.sweepAt = max(sweepFrom, 2*len(l.callers))
 	}
-	limit := rate.Limit(l.CallsPerMinute) / 60
-	u := &usage{calls: rate.NewLimiter(limit, l.Burst), light: rate.NewLimiter(lightFactor*limit, lightFactor*l.Burst)}
+	u := new(usage)
+	for of, b := range l.allowances {
+		u.rates[of] = rate.NewLimiter(rate.Limit(b.perMinute)/60, b.burst)
+	}
 	l.callers[key] = u
 	return u
 }
 
 func (u *usage) idle() bool {
-	return u.running == [loads]int{} &&
-		u.calls.Tokens() >= float64(u.calls.Burst()) && u.light.Tokens() >= float64(u.light.Burst())
+	for of, limit := range u.rates {
+		if u.running[of] > 0 || limit.Tokens() < float64(limit.Burst()) {
+			return false
+		}
+	}
+	return true
 }

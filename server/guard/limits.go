@@ -17,7 +17,8 @@ type Limits struct {
 	// CallsPerMinute is how many calls a caller may make in the long run; 120 by
 	// default. Burst is how many at once after a pause; 40 by default. A call is of
 	// a tool, or reads a resource or a prompt; of what editors ask by themselves, such
-	// as lists, completions and pings, a caller has ten times as many.
+	// as lists, completions and pings, a caller has ten times as many, and of requests of
+	// HTTP, whatever is in them, twenty times as many.
 	CallsPerMinute int `yaml:"calls_per_minute"`
 	Burst          int `yaml:"burst"`
 	// Concurrent is how many calls of a caller may run at the same time; 8 by

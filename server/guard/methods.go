@@ -16,18 +16,37 @@ const (
 type load int
 
 const (
-	call   load = iota // runs a handler of the client's data
-	light              // what editors ask by themselves, many at a time when they start
-	stream             // lasts until the caller goes
+	call    load = iota // runs a handler of the client's data
+	light               // what editors ask by themselves, many at a time when they start
+	stream              // lasts until the caller goes
+	message             // a request of HTTP, whatever is in it
 	loads
 )
 
-// loadNames say what there are too many of.
-var loadNames = [loads]string{"calls", "requests", "streams"}
+const (
+	// lightFactor is how many times as many light requests a caller has as calls: room
+	// for several editors that start at once, each with some ten.
+	lightFactor = 10
+	// anyFactor is the same for requests of HTTP: more than all calls and light requests
+	// together, so that only who sends something else, or notifications, meets it.
+	anyFactor = 20
+)
 
-// lightFactor is how many times as many light requests a caller has as calls: room
-// for several editors that start at once, each with some ten.
-const lightFactor = 10
+// allowance is how much of one load is a caller's.
+type allowance struct {
+	what             string
+	most             int // at the same time; 0 is any number
+	perMinute, burst int
+}
+
+func (l Limits) allowances() [loads]allowance {
+	return [loads]allowance{
+		call:    {"calls", l.Concurrent, l.CallsPerMinute, l.Burst},
+		light:   {"requests", lightFactor * l.Concurrent, lightFactor * l.CallsPerMinute, lightFactor * l.Burst},
+		stream:  {"streams", l.Streams, l.CallsPerMinute, l.Burst},
+		message: {"messages", 0, anyFactor * l.CallsPerMinute, anyFactor * l.Burst},
+	}
+}
 
 // method is what the guard knows of one of the protocol's methods.
 type method struct {
