@@ -2,12 +2,10 @@ package relay
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"testing"
 	"time"
 
@@ -16,38 +14,9 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-)
 
-// authorizationServer logs everybody in, and gives tokens for the resource that a client
-// asks for in both of its requests (RFC 8707), which are the tokens' text.
-func authorizationServer(t *testing.T) *httptest.Server {
-	mux := http.NewServeMux()
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	answer := func(w http.ResponseWriter, v map[string]any) {
-		w.Header().Set("Content-Type", "application/json")
-		assert.NoError(t, json.NewEncoder(w).Encode(v))
-	}
-	mux.HandleFunc("GET /.well-known/oauth-authorization-server", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, map[string]any{
-			"issuer": server.URL, "authorization_endpoint": server.URL + "/authorize", "token_endpoint": server.URL + "/token",
-			"response_types_supported": []string{"code"}, "code_challenge_methods_supported": []string{"S256"},
-		})
-	})
-	mux.HandleFunc("GET /authorize", func(w http.ResponseWriter, r *http.Request) {
-		asked := r.URL.Query()
-		back := url.Values{"code": {asked.Get("resource")}, "state": {asked.Get("state")}}
-		http.Redirect(w, r, asked.Get("redirect_uri")+"?"+back.Encode(), http.StatusFound)
-	})
-	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
-		if r.FormValue("code") != r.FormValue("resource") {
-			http.Error(w, `{"error":"invalid_target"}`, http.StatusBadRequest)
-			return
-		}
-		answer(w, map[string]any{"access_token": "for:" + r.FormValue("resource"), "token_type": "Bearer", "expires_in": 3600})
-	})
-	return server
-}
+	"github.com/berth-mcp/berth/proxy/relay/logintest"
+)
 
 // throughBrowser is what an editor's user does.
 func throughBrowser(t *testing.T) auth.AuthorizationCodeFetcher {
@@ -72,7 +41,7 @@ func throughBrowser(t *testing.T) auth.AuthorizationCodeFetcher {
 // An editor that keeps to the specifications logs in to a server that has a login of its
 // own, in each way that such a server may tell of it.
 func TestAnEditorLogsInToAServerWithALoginOfItsOwn(t *testing.T) {
-	logins := authorizationServer(t)
+	logins := logintest.New(t)
 	const document = "/.well-known/oauth-protected-resource"
 	tests := map[string]struct {
 		base      string // path of the server
@@ -106,7 +75,7 @@ func TestAnEditorLogsInToAServerWithALoginOfItsOwn(t *testing.T) {
 				options.ResourceMetadataURL = server.URL + test.challenge
 			}
 			verify := func(_ context.Context, token string, _ *http.Request) (*auth.TokenInfo, error) {
-				if token != "for:"+here {
+				if token != logintest.TokenFor(here) {
 					return nil, fmt.Errorf("%w: the token is %q", auth.ErrInvalidToken, token)
 				}
 				return &auth.TokenInfo{Expiration: time.Now().Add(time.Hour)}, nil
