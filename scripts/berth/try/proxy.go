@@ -17,7 +17,7 @@ import (
 )
 
 // proxyStart bounds the time from starting a proxy to its first line.
-const proxyStart = 10 * time.Second
+const proxyStart = time.Minute
 
 // proxy is a berth-proxy process on a developer's machine.
 type proxy struct {
