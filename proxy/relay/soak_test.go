@@ -156,8 +156,10 @@ func TestNoStreamIsCutThatThePlatformDidNotCut(t *testing.T) {
 	}
 }
 
-// inUse is how many goroutines there are, and how much memory they and the heap take.
-func inUse() (goroutines int, bytes uint64) {
+// inUse is how many goroutines there are, and how much memory they and the heap take, but
+// for the log of the test.
+func inUse(h *harness) (goroutines int, bytes uint64) {
+	h.log.Reset()
 	runtime.GC()
 	runtime.GC() // what pools keep survives one
 	var m runtime.MemStats
@@ -230,12 +232,12 @@ func TestNothingIsLeftOfManyCallsAndDroppedStreams(t *testing.T) {
 	var before, after uint64
 	require.Eventually(t, func() bool { // connections end when their other end says so
 		n := goroutinesBefore
-		goroutinesBefore, before = inUse()
+		goroutinesBefore, before = inUse(h)
 		return n == goroutinesBefore
 	}, deadline, 50*time.Millisecond)
 	run(calls, streams)
 	if !assert.Eventually(t, func() bool {
-		goroutines, after = inUse()
+		goroutines, after = inUse(h)
 		return goroutines <= goroutinesBefore && after < before+spare
 	}, deadline, 50*time.Millisecond) {
 		t.Logf("%d goroutines before and %d after; %d KiB before and %d after", goroutinesBefore, goroutines, before>>10, after>>10)
