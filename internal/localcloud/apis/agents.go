@@ -51,15 +51,20 @@ func (p project) runAgent() string { return p.agent("serverless-robot-prod") }
 // elsewhere.
 func (p project) loggingAgent() string { return p.agent("gcp-sa-logging") }
 
+// registryAgent and secretsAgent are those with which images and secrets are
+// encrypted.
+func (p project) registryAgent() string { return p.agent("gcp-sa-artifactregistry") }
+func (p project) secretsAgent() string  { return p.agent("gcp-sa-secretmanager") }
+
 // storageAgent is the account of Cloud Storage, which is asked for it itself.
 func (p project) storageAgent() string { return p.agent("gs-project-accounts") }
 
-// agentDomains are those of the services that Service Usage makes agents of, after
+// agentsOf are the agents that Service Usage makes, by the API that they serve, after
 // https://cloud.google.com/iam/docs/service-agents.
-var agentDomains = map[string]string{
-	"artifactregistry.googleapis.com": "gcp-sa-artifactregistry",
-	"run.googleapis.com":              "serverless-robot-prod",
-	"secretmanager.googleapis.com":    "gcp-sa-secretmanager",
+var agentsOf = map[string]func(project) string{
+	registryAPI: project.registryAgent,
+	runAPI:      project.runAgent,
+	secretsAPI:  project.secretsAgent,
 }
 
 // serviceIdentities is the method of Service Usage v1beta1 that makes service agents.
@@ -80,10 +85,10 @@ func (i *serviceIdentities) generate(c restCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	domain, ok := agentDomains[api]
+	agent, ok := agentsOf[api]
 	if !ok {
 		return nil, status.Errorf(codes.InvalidArgument, "the local cloud knows no service agent of %s", api)
 	}
-	i.projects.agents.make(on.agent(domain))
-	return done("google.api.serviceusage.v1beta1.ServiceIdentity", map[string]string{"email": on.agent(domain)})
+	i.projects.agents.make(agent(on))
+	return done("google.api.serviceusage.v1beta1.ServiceIdentity", map[string]string{"email": agent(on)})
 }

@@ -133,13 +133,14 @@ func New(o Options) (*APIs, error) {
 	tasks := newTasks()
 	usage := newServiceUsage(projects, operations)
 	accounts := newAccounts(projects, policies, o.ServiceAccounts)
-	repositories := newRepositories(projects, operations, policies, clock, o.Logger)
-	secrets := newSecrets(projects, policies, clock)
 	access := &access{
 		authenticate: o.Authenticate, owners: lowerAll(o.Owners), projects: projects,
 		usage: usage, accounts: accounts, policies: policies, logger: o.Logger,
 	}
-	storage, err := newStorage(access, projects, policies, clock)
+	keys := &keys{access: access, names: o.Keys}
+	repositories := newRepositories(projects, operations, policies, keys, clock, o.Logger)
+	secrets := newSecrets(projects, policies, keys, clock)
+	storage, err := newStorage(access, projects, policies, keys, clock)
 	if err != nil {
 		return nil, err
 	}
@@ -147,9 +148,9 @@ func New(o Options) (*APIs, error) {
 		host: o.RegistryHost, access: access, projects: projects, usage: usage,
 		repositories: repositories, policies: policies,
 	}
-	management := newManagement(o, access, operations)
+	management := newManagement(o, access, keys, operations)
 	services := &services{
-		projects: projects, operations: operations, policies: policies, accounts: accounts, keys: management.keys,
+		projects: projects, operations: operations, policies: policies, accounts: accounts, keys: keys,
 		registry: registry, platform: o.Platform, tasks: tasks, clock: clock, logger: o.Logger,
 		byName: map[string]*service{},
 	}

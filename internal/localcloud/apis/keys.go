@@ -12,7 +12,7 @@ import (
 
 const (
 	keysAPI = "cloudkms.googleapis.com"
-	// useKey is what Cloud Run's own account needs on a key.
+	// useKey is what a service agent needs on a key.
 	useKey = "cloudkms.cryptoKeyVersions.useToEncrypt"
 )
 
@@ -32,15 +32,19 @@ type keys struct {
 
 func (k *keys) has(name string) bool { return slices.Contains(k.names, name) }
 
-// usable tells whether Cloud Run may encrypt with a key for a project.
-func (k *keys) usable(key string, on project) error {
+// usable tells whether a service may encrypt with a key, as its agent, what is in a
+// location.
+func (k *keys) usable(key, service, agent, location string) error {
 	if key == "" {
 		return nil
 	}
 	name := k.access.canonical(key)
-	if !k.has(name) || !k.access.policies.permits(on.runAgent(), useKey, name) {
-		return status.Errorf(codes.PermissionDenied, "Cloud Run Service Agent %s must have permission '%s' on %s (or it may not exist): "+
-			"grant it roles/cloudkms.cryptoKeyEncrypterDecrypter there.", on.runAgent(), useKey, key)
+	if !k.has(name) || !k.access.policies.permits(agent, useKey, name) {
+		return status.Errorf(codes.PermissionDenied, "%s Service Agent %s must have permission '%s' on %s (or it may not exist): "+
+			"grant it roles/cloudkms.cryptoKeyEncrypterDecrypter there.", service, agent, useKey, key)
+	}
+	if at := strings.Split(name, "/")[3]; at != location {
+		return status.Errorf(codes.InvalidArgument, "The key %s is in %s, and what it is to encrypt in %s: they must be in the same location.", key, at, location)
 	}
 	return nil
 }

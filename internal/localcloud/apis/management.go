@@ -31,8 +31,7 @@ type management struct {
 	budgets     *budgets
 }
 
-func newManagement(o Options, access *access, operations *operations) *management {
-	keys := &keys{access: access, names: o.Keys}
+func newManagement(o Options, access *access, keys *keys, operations *operations) *management {
 	m := &management{
 		manager:    &resourceManager{projects: access.projects, policies: access.policies, created: o.Now().UTC()},
 		identities: &serviceIdentities{projects: access.projects, usage: access.usage},

@@ -32,6 +32,7 @@ type repositories struct {
 	projects   *projects
 	operations *operations
 	policies   *policies
+	keys       *keys
 	clock      clock
 	logger     *slog.Logger
 
@@ -46,9 +47,9 @@ type repository struct {
 	images http.Handler
 }
 
-func newRepositories(projects *projects, operations *operations, policies *policies, clock clock, logger *slog.Logger) *repositories {
+func newRepositories(projects *projects, operations *operations, policies *policies, keys *keys, clock clock, logger *slog.Logger) *repositories {
 	return &repositories{
-		projects: projects, operations: operations, policies: policies, clock: clock, logger: logger,
+		projects: projects, operations: operations, policies: policies, keys: keys, clock: clock, logger: logger,
 		byName: map[string]*repository{},
 	}
 }
@@ -106,6 +107,9 @@ func (r *repositories) CreateRepository(_ context.Context, req *artifactregistry
 	if err := unserved(created); err != nil {
 		return nil, err
 	}
+	if err := r.keys.usable(created.GetKmsKeyName(), "Artifact Registry", at.registryAgent(), at.location); err != nil {
+		return nil, err
+	}
 	created.Name = at.name() + "/repositories/" + req.GetRepositoryId()
 	created.Mode = artifactregistrypb.Repository_STANDARD_REPOSITORY
 	created.RegistryUri = at.location + "-docker.pkg.dev/" + at.id + "/" + req.GetRepositoryId()
@@ -149,8 +153,6 @@ func unserved(repository *artifactregistrypb.Repository) error {
 		return status.Errorf(codes.Unimplemented, "the local cloud has repositories of mode STANDARD_REPOSITORY, not %s", mode)
 	case repository.GetDockerConfig().GetImmutableTags():
 		return status.Error(codes.Unimplemented, "the local cloud has no immutable tags; leave docker_config.immutable_tags unset")
-	case repository.GetKmsKeyName() != "":
-		return status.Error(codes.Unimplemented, "the local cloud has no Cloud KMS; leave kms_key_name unset")
 	}
 	return nil
 }

@@ -37,8 +37,11 @@ func (s *secrets) AddSecretVersion(_ context.Context, req *sm.AddSecretVersionRe
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	found, _, err := s.find(req.GetParent())
+	found, name, err := s.find(req.GetParent())
 	if err != nil {
+		return nil, err
+	}
+	if err := s.encryptable(found.state, name); err != nil {
 		return nil, err
 	}
 	added := &sm.SecretVersion{
@@ -50,6 +53,20 @@ func (s *secrets) AddSecretVersion(_ context.Context, req *sm.AddSecretVersionRe
 	}
 	found.versions = append(found.versions, &secretVersion{state: added, payload: slices.Clone(data)})
 	return added, nil
+}
+
+// encryptable tells whether the keys of all replicas may be used.
+func (s *secrets) encryptable(state *sm.Secret, name string) error {
+	on, _ := s.projects.find(strings.Split(name, "/")[1])
+	usable := func(encryption *sm.CustomerManagedEncryption, location string) error {
+		return s.keys.usable(encryption.GetKmsKeyName(), "Secret Manager", on.secretsAgent(), location)
+	}
+	for _, replica := range state.GetReplication().GetUserManaged().GetReplicas() {
+		if err := usable(replica.GetCustomerManagedEncryption(), replica.GetLocation()); err != nil {
+			return err
+		}
+	}
+	return usable(state.GetReplication().GetAutomatic().GetCustomerManagedEncryption(), "global")
 }
 
 func (s *secrets) GetSecretVersion(_ context.Context, req *sm.GetSecretVersionRequest) (*sm.SecretVersion, error) {

@@ -29,14 +29,15 @@ type secrets struct {
 	sm.UnimplementedSecretManagerServiceServer
 	projects *projects
 	policies *policies
+	keys     *keys
 	clock    clock
 
 	mu     sync.Mutex
 	byName map[string]*secret // by the name with the project's id
 }
 
-func newSecrets(projects *projects, policies *policies, clock clock) *secrets {
-	return &secrets{projects: projects, policies: policies, clock: clock, byName: map[string]*secret{}}
+func newSecrets(projects *projects, policies *policies, keys *keys, clock clock) *secrets {
+	return &secrets{projects: projects, policies: policies, keys: keys, clock: clock, byName: map[string]*secret{}}
 }
 
 // secret is a secret with its versions. Its fields are guarded by secrets.mu.

@@ -278,7 +278,7 @@ func (s *services) prepare(ctx context.Context, v *violations, at place, next *r
 	if err := unservedBy(next); err != nil {
 		return err
 	}
-	if err := s.keys.usable(next.GetTemplate().GetEncryptionKey(), at.project); err != nil {
+	if err := s.keys.usable(next.GetTemplate().GetEncryptionKey(), "Cloud Run", at.runAgent(), at.location); err != nil {
 		return err
 	}
 	account := next.GetTemplate().GetServiceAccount()

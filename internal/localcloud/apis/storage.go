@@ -31,6 +31,7 @@ type storage struct {
 	access   *access
 	projects *projects
 	policies *policies
+	keys     *keys
 	clock    clock
 	backend  *fakestorage.Server
 	objects  http.Handler // the backend's
@@ -42,13 +43,13 @@ type storage struct {
 	uploads map[string]upload  // resumable ones, by id
 }
 
-func newStorage(access *access, projects *projects, policies *policies, clock clock) (*storage, error) {
+func newStorage(access *access, projects *projects, policies *policies, keys *keys, clock clock) (*storage, error) {
 	backend, err := fakestorage.NewServerWithOptions(fakestorage.Options{NoListener: true, Writer: io.Discard})
 	if err != nil {
 		return nil, fmt.Errorf("starting the store of objects: %w", err)
 	}
 	return &storage{
-		access: access, projects: projects, policies: policies, clock: clock,
+		access: access, projects: projects, policies: policies, keys: keys, clock: clock,
 		backend: backend, objects: backend.HTTPHandler(),
 		buckets: map[string]*bucket{}, uploads: map[string]upload{},
 	}, nil

@@ -91,6 +91,10 @@ func (s *storage) createBucket(w http.ResponseWriter, c *storageCall) {
 		writeStorageStatus(w, err)
 		return
 	}
+	if err := s.encryptable(wanted, on); err != nil {
+		writeStorageStatus(w, err)
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.buckets[wanted.Name] != nil {
@@ -108,6 +112,14 @@ func (s *storage) createBucket(w http.ResponseWriter, c *storageCall) {
 	s.backend.CreateBucketWithOpts(fakestorage.CreateBucketOpts{Name: wanted.Name, VersioningEnabled: versioned(wanted)})
 	s.buckets[wanted.Name] = &bucket{project: on, state: wanted}
 	writeStorageJSON(w, wanted)
+}
+
+// encryptable tells whether the bucket's default key may be used.
+func (s *storage) encryptable(state *storageapi.Bucket, on project) error {
+	if state.Encryption == nil {
+		return nil
+	}
+	return s.keys.usable(state.Encryption.DefaultKmsKeyName, "Cloud Storage", on.storageAgent(), strings.ToLower(state.Location))
 }
 
 // grantToProject gives a new bucket the policy that Google gives it: the basic
@@ -150,6 +162,10 @@ func (s *storage) patchBucket(w http.ResponseWriter, c *storageCall) {
 	}
 	s.updateBucket(next, found.state)
 	if err := checkStorageBucketChange(next, found.state); err != nil {
+		writeStorageStatus(w, err)
+		return
+	}
+	if err := s.encryptable(next, found.project); err != nil {
 		writeStorageStatus(w, err)
 		return
 	}

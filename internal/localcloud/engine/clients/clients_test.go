@@ -12,7 +12,6 @@ import (
 	"github.com/berth-mcp/berth/internal/localcloud/engine/enginetest"
 	"github.com/berth-mcp/berth/internal/localcloud/instance/imagetest"
 	"github.com/pulumi/pulumi-gcp/sdk/v8/go/gcp/artifactregistry"
-	"github.com/pulumi/pulumi-gcp/sdk/v8/go/gcp/kms"
 	"github.com/pulumi/pulumi-gcp/sdk/v8/go/gcp/secretmanager"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -228,29 +227,17 @@ func TestASecretsValueReachesTheServerAndNobodyElse(t *testing.T) {
 	assert.Empty(t, cloud.Inventory())
 }
 
-// letCloudRunEncrypt is a stack that lets Cloud Run encrypt with the key, which is what a
-// project's stack does for all of its clients.
-func letCloudRunEncrypt(t *testing.T, cloud *localcloud.Cloud, dir string) auto.Stack {
-	t.Helper()
-	return enginetest.Program(t, cloud, dir, []string{"cloudkms.googleapis.com"}, func(ctx *pulumi.Context, enabled pulumi.ResourceOption) error {
-		_, err := kms.NewCryptoKeyIAMMember(ctx, "run", &kms.CryptoKeyIAMMemberArgs{
-			CryptoKeyId: pulumi.String(enginetest.Key),
-			Role:        pulumi.String("roles/cloudkms.cryptoKeyEncrypterDecrypter"),
-			Member:      pulumi.String("serviceAccount:service-123456789012@serverless-robot-prod.iam.gserviceaccount.com"),
-		}, enabled)
-		return err
-	})
-}
-
 func TestAClientWithEverythingIsDeployedAndGoesBackToTheDefaults(t *testing.T) {
 	cloud, dir := enginetest.StartCloud(t), t.TempDir()
 	builder := deploy(t, cloud, dir, "builder", nil)
 	built, _ := builder.up(t)
 	port := imagetest.Port(t)
-	enginetest.Up(t, letCloudRunEncrypt(t, cloud, dir))
+	enginetest.Up(t, enginetest.Shared(t, cloud, dir, map[string]any{
+		"berth:sharedRepository": map[string]any{"enabled": false},
+		"berth:encryptionKeys":   []map[string]any{{"key": enginetest.Key, "agents": []string{"artifactregistry", "run", "secretmanager", "storage"}}},
+	}))
 
 	acme := deploy(t, cloud, dir, "acme", map[string]any{
-		"berth:image":                built["image"].Value, // the local registry has no keys
 		"berth:labels":               map[string]any{"owner": "ada", "cost-center": "cc-42"},
 		"berth:viewer":               true,
 		"berth:cpu":                  "2",
@@ -293,7 +280,7 @@ func TestAClientWithEverythingIsDeployedAndGoesBackToTheDefaults(t *testing.T) {
 	enginetest.Settled(t, acme.stack(t))
 
 	for key := range acme.config { // back to the defaults, which must reset everything
-		if strings.HasPrefix(key, "berth:") && key != "berth:image" && key != "berth:kmsKey" {
+		if strings.HasPrefix(key, "berth:") && key != "berth:build" && key != "berth:kmsKey" {
 			delete(acme.config, key)
 		}
 	}
