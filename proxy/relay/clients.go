@@ -70,6 +70,9 @@ func (s *Relay) SetTargets(targets []Target) {
 	for _, u := range after {
 		s.gone.Delete(u.Name)
 	}
+	if len(after) == 1 {
+		s.alone.CompareAndSwap(nil, after[0].Name)
+	}
 	s.clients.Store(&after)
 }
 

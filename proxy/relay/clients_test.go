@@ -91,6 +91,20 @@ func TestWhatIsForAClientThatIsGoneDoesNotReachTheLastOne(t *testing.T) {
 	h.SetTargets(parse(t, "globex="+acme.URL))
 	_, body = do(t, h.request(t, http.MethodPost, "/globex/messages", call))
 	assert.Equal(t, "acme /messages", body, "it is back")
+
+	// Nor does one inherit the paths without a name.
+	resp, body = do(t, h.request(t, http.MethodPost, "/mcp", call))
+	assert.Equal(t, http.StatusOK, resp.StatusCode)
+	assert.Contains(t, body, "acme was removed from the clients of this berth-proxy, which serves globex: add it")
+	resp, body = do(t, h.request(t, http.MethodGet, "/mcp", ""))
+	assert.Equal(t, http.StatusNotFound, resp.StatusCode)
+	assert.Equal(t, "nothing is here; the paths are /globex/mcp\n", body)
+	h.SetTargets(nil)
+	_, body = do(t, h.request(t, http.MethodPost, "/messages", call))
+	assert.Contains(t, body, "acme was removed from the clients of this berth-proxy, which serves none")
+	h.SetTargets(parse(t, "acme="+acme.URL))
+	_, body = do(t, h.request(t, http.MethodPost, "/mcp", call))
+	assert.Equal(t, "acme /mcp", body)
 }
 
 func TestTheFiguresAreOfEachClient(t *testing.T) {

@@ -56,7 +56,7 @@ func (s *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // refuseMissing answers what an editor has to say to a client that is not served, and
 // reports whether the request was that.
 func (s *Relay) refuseMissing(w http.ResponseWriter, r *http.Request, all clients) bool {
-	name := s.missingClient(strings.TrimPrefix(r.URL.EscapedPath(), s.prefix))
+	name := s.missingClient(all, strings.TrimPrefix(r.URL.EscapedPath(), s.prefix))
 	if name == "" {
 		return false
 	}

@@ -61,7 +61,8 @@ type Options struct {
 type Relay struct {
 	reload         sync.Mutex
 	clients        atomic.Pointer[clients]
-	gone           sync.Map // names of clients that were served and are not any more
+	gone           sync.Map     // names of clients that were served and are not any more
+	alone          atomic.Value // name of the client whose paths need none
 	local          *http.ServeMux
 	sse            func(w http.ResponseWriter, r *http.Request, t Target, prefix string) bool
 	sender         *Sender

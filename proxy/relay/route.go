@@ -17,7 +17,8 @@ type route struct {
 }
 
 // routeFor finds the target of a request: /CLIENT/anything, or with one client also
-// /anything.
+// /anything. The latter is of the first client that was the only one, as long as the proxy
+// runs: another that takes its place does not inherit what editors send there.
 func (s *Relay) routeFor(all clients, r *http.Request) (route, bool) {
 	document, path := splitDocument(r.URL.EscapedPath())
 	path = strings.TrimPrefix(path, s.prefix)
@@ -28,7 +29,7 @@ func (s *Relay) routeFor(all clients, r *http.Request) (route, bool) {
 	if u := all.named(first); u != nil {
 		return s.newRoute(u, document, s.prefix+"/"+first, r), true
 	}
-	if len(all) == 1 && s.missingClient(path) == "" {
+	if len(all) == 1 && s.missingClient(all, path) == "" {
 		return s.newRoute(all[0], document, s.prefix, r), true
 	}
 	return route{}, false
@@ -37,10 +38,13 @@ func (s *Relay) routeFor(all clients, r *http.Request) (route, bool) {
 // missingClient is the name of the client that a path below the secret is for, if it is one
 // that is not served: it was, or the path is an endpoint's. What its editor sends, its own
 // login perhaps, is not for the one client that there is.
-func (s *Relay) missingClient(path string) string {
+func (s *Relay) missingClient(all clients, path string) string {
 	name, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	if s.wasServed(name) || otherClient.MatchString(path) {
 		return name
+	}
+	if alone, _ := s.alone.Load().(string); len(all) < 2 && s.wasServed(alone) {
+		return alone
 	}
 	return ""
 }
