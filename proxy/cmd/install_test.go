@@ -226,6 +226,22 @@ func TestTheDoctorTellsOfEveryClientAndEndsWithACode(t *testing.T) {
 	assert.Contains(t, errs, "argument 1 is neither CLIENT=URL, nor a client in")
 }
 
+func TestEditorsThatStillLeadToARemovedClientAreNamed(t *testing.T) {
+	w := newWorld(t)
+	newHome(t)
+	runs(t, exitOK, "add", "acme=http://127.0.0.1:9")
+	runs(t, exitOK, "add", "globex=http://127.0.0.1:9")
+	runs(t, exitOK, "install", "cursor", "codex", "--client=globex")
+	runs(t, exitOK, "install", "cursor", "--client=acme")
+	said, _ := runs(t, exitOK, "remove", "globex")
+	assert.Equal(t, "removed globex from "+w.file+"\n"+
+		"Codex CLI still leads to globex: run berth-proxy uninstall codex --client globex\n"+
+		"Cursor still leads to globex: run berth-proxy uninstall cursor --client globex\n", said)
+	runs(t, exitOK, "uninstall", "cursor", "codex", "--client", "globex")
+	said, _ = runs(t, exitOK, "list")
+	assert.NotContains(t, said, "globex")
+}
+
 func TestASecretOfThePathIsMadeOnceAndKeptPrivate(t *testing.T) {
 	w := newWorld(t)
 	home := newHome(t)

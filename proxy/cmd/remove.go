@@ -3,11 +3,14 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/berth-mcp/berth/proxy/config"
+	"github.com/berth-mcp/berth/proxy/editors"
 )
 
 func newRemove(c *common) *cobra.Command {
@@ -30,8 +33,35 @@ nothing more to them, but for what is under way.`,
 			if err := config.Remove(c.configFile, args); err != nil {
 				return &exitError{exitUsage, err}
 			}
-			_, err := fmt.Fprintf(command.OutOrStdout(), "removed %s from %s\n", strings.Join(args, ", "), c.configFile)
-			return err
+			out := command.OutOrStdout()
+			if _, err := fmt.Fprintf(out, "removed %s from %s\n", strings.Join(args, ", "), c.configFile); err != nil {
+				return err
+			}
+			return tellWhoStillLeadsTo(out, args)
 		},
 	}
+}
+
+// tellWhoStillLeadsTo names the editors that have entries for clients which are gone. One
+// whose configuration cannot be read is left to the doctor.
+func tellWhoStillLeadsTo(out io.Writer, clients []string) error {
+	place, err := userPlace()
+	if err != nil {
+		return err
+	}
+	for _, e := range editors.All() {
+		installed, err := e.Installed(place)
+		if err != nil {
+			continue
+		}
+		for _, i := range installed {
+			if !slices.Contains(clients, i.Client) {
+				continue
+			}
+			if _, err := fmt.Fprintf(out, "%s still leads to %s: run berth-proxy uninstall %s --client %[2]s\n", e.Title, i.Client, e.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

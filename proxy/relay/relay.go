@@ -4,8 +4,9 @@
 //
 // It passes MCP messages without knowing what they mean: all it ever reads of one, when
 // the platform in front of a server and not the server itself has refused it, is the id to
-// answer to, and the method, which says whether it may be sent again. It does not know how
-// a token is had.
+// answer to, and the method, which says whether it may be sent again. Of what servers answer
+// it changes the URLs alone that must lead back through the proxy. It does not know how a
+// token is had.
 package relay
 
 import (
