@@ -219,3 +219,23 @@ func TestTheCommandSaysWhatItWants(t *testing.T) {
 		assert.Error(t, cmd.ExecuteContext(t.Context()), "%v", args)
 	}
 }
+
+func TestAProjectOrRegionThatCannotBeIsNamed(t *testing.T) {
+	bad := map[string]any{"gcp:project": "Acme", "gcp:region": "Belgium"}
+	found, good := stack{name: "acme", settings: bad}.place()
+	assert.False(t, good)
+	require.Len(t, found, 2)
+	assert.Equal(t, wrong, found[0].Status)
+	assert.Contains(t, found[0].Says, `gcp:project: "Acme" is not a project id`)
+	assert.Equal(t, []string{"pulumi config set gcp:project PROJECT --stack acme"}, found[0].Mend)
+	assert.Contains(t, found[1].Says, `gcp:region: "Belgium" is not a region`)
+
+	found, good = stack{settings: bad}.place()
+	assert.False(t, good)
+	require.Len(t, found, 2)
+	assert.Empty(t, found[0].Mend, "no stack has it: it is a flag's")
+
+	found, good = stack{settings: map[string]any{"gcp:project": "acme-prod", "gcp:region": "europe-west1"}}.place()
+	assert.True(t, good)
+	assert.Empty(t, found)
+}

@@ -154,13 +154,16 @@ func (s stack) place() (findings []finding, good bool) {
 		key, what, example string
 		form               *regexp.Regexp
 	}{
-		{"gcp:project", "a project id", "PROJECT", projectID},
-		{"gcp:region", "a region", "europe-west1", regionName},
+		{"gcp:project", "a project id, which has 6 to 30 of a-z, 0-9 and hyphens", "PROJECT", projectID},
+		{"gcp:region", "a region, such as europe-west1", "europe-west1", regionName},
 	} {
 		if value := s.text(need.key); !need.form.MatchString(value) {
 			good = false
-			findings = append(findings, fault("stack", "%s: %q is not %s", need.key, value, need.what).
-				by(fmt.Sprintf("pulumi config set %s %s%s", need.key, need.example, s.option())))
+			f := fault("stack", "%s: %q is not %s", need.key, value, need.what)
+			if s.name != "" { // else it came from a flag
+				f = f.by(fmt.Sprintf("pulumi config set %s %s%s", need.key, need.example, s.option()))
+			}
+			findings = append(findings, f)
 		}
 	}
 	return findings, good
