@@ -54,3 +54,29 @@ func TestAllThatIsWrongWithArgumentsIsToldAtOnce(t *testing.T) {
 		})
 	}
 }
+
+func FuzzArguments(f *testing.F) {
+	type in struct {
+		ID    string   `json:"id"`
+		Count int      `json:"count,omitempty"`
+		Words []string `json:"words,omitempty"`
+	}
+	g := newGuarded(guard.Options{Limits: guard.Limits{CallsPerMinute: 1e6, Burst: 1e6}})
+	guard.AddTool(g.guard, guard.Viewer, &mcp.Tool{Name: "take"}, func(context.Context, *mcp.CallToolRequest, in) (*mcp.CallToolResult, any, error) {
+		return nil, nil, nil
+	})
+	session := g.as(f, person("ada@example.com"))
+	f.Add(`{"id":5,"count":1e400,"words":[null,{}]}`)
+	f.Add(`{"id":"x","\u0000":[[[[]]]]}`)
+	f.Fuzz(func(t *testing.T, arguments string) {
+		if !json.Valid([]byte(arguments)) {
+			return
+		}
+		result, err := session.CallTool(context.Background(), &mcp.CallToolParams{Name: "take", Arguments: json.RawMessage(arguments)})
+		if err != nil {
+			assert.NotContains(t, err.Error(), "internal error")
+			return
+		}
+		assert.NotContains(t, text(result), "panic")
+	})
+}

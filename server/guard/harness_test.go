@@ -52,14 +52,14 @@ func answering(text string) func(context.Context) (string, error) {
 }
 
 // as connects a client whose every request is the caller's.
-func (g guarded) as(t *testing.T, caller identity.Caller) *mcp.ClientSession {
+func (g guarded) as(t testing.TB, caller identity.Caller) *mcp.ClientSession {
 	t.Helper()
 	session, err := g.connect(t, caller)
 	require.NoError(t, err)
 	return session
 }
 
-func (g guarded) connect(t *testing.T, caller identity.Caller) (*mcp.ClientSession, error) {
+func (g guarded) connect(t testing.TB, caller identity.Caller) (*mcp.ClientSession, error) {
 	t.Helper()
 	inside, outside := mcp.NewInMemoryTransports()
 	// In-memory connections have no requests to take a caller from; as on HTTP, the
