@@ -49,7 +49,7 @@ var Keys = []setting.Key{
 	{Name: "network", Type: "object", Default: map[string]any{"egress": "private-ranges-only"}, Fields: networkKeys, Description: "The VPC network that the server reaches, directly and without a connector."},
 	{Name: "kmsKey", Type: "string", Default: "", Description: "Key that encrypts the client's image, service, secrets and data: projects/P/locations/L/keyRings/R/cryptoKeys/K, in the stack's region. Google's service agents must be allowed to use it. Empty means Google's own keys."},
 	{Name: "binaryAuthorization", Type: "string", Default: "", Description: "Who says which images may run: default, which is the project's policy, or projects/P/platforms/cloudRun/policies/NAME. Empty means nobody is asked."},
-	{Name: "deletionProtection", Type: "boolean", Default: false, Description: "Refuse to delete the Cloud Run service until this is false again in an update of its own."},
+	{Name: "deletionProtection", Type: "boolean", Default: false, Description: "Refuse to destroy the stack, and to move or rename the client, before anything is changed, until this is false again in an update of its own. Google refuses to delete the service, too."},
 
 	{Name: "data", Type: "object", Default: map[string]any{"versioning": true, "oldVersionDays": 30, "softDeleteDays": 7, "protect": true}, Fields: dataKeys, Description: "A bucket of the client's own, which the server finds in BERTH_DATA as gs://BUCKET."},
 	{Name: "monitoring", Type: "object", Default: map[string]any{"dashboard": true, "errors": 5, "refused": 20, "latency": 5000, "startFailures": 1, "atMaximum": 300}, Fields: monitoringKeys, Description: "Alerts and a dashboard."},
@@ -107,7 +107,7 @@ var dataKeys = []setting.Key{
 	{Name: "oldVersionDays", Type: "integer", Default: 30, Description: "Days that it is kept: 1 to 3650."},
 	{Name: "softDeleteDays", Type: "integer", Default: 7, Description: "Days in which even a deleted version can be restored: 7 to 90, or 0."},
 	{Name: "retentionDays", Type: "integer", Default: 0, Description: "Days in which nothing can be deleted or overwritten: 0 to 3650. Only without versioning. The policy is not locked."},
-	{Name: "protect", Type: "boolean", Default: true, Description: "Refuse to destroy the stack, before anything is deleted. With false, after an update of its own, a destroy deletes the data too."},
+	{Name: "protect", Type: "boolean", Default: true, Description: "Refuse to destroy the stack, and to move or rename the client, before anything is changed. With false, after an update of its own, a destroy deletes the data too."},
 }
 
 var monitoringKeys = []setting.Key{
