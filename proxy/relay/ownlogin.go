@@ -76,12 +76,15 @@ func (rt route) localDocument(ref string) (string, error) {
 	if u, err := url.Parse(ref); err == nil && u.Host != "" {
 		if document, _ := splitDocument(u.EscapedPath()); document != "" {
 			if here, is := rt.localURL(u); is {
+				if !rt.mayLeadTo(here) { // .. in its path
+					return "", errSteered
+				}
 				return here, nil
 			}
 		}
 	}
 	to, err := rt.toLocal(ref)
-	if strings.HasPrefix(to, "/") {
+	if strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "//") { // which begins with a host
 		to = rt.origin() + to
 	}
 	return to, err

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/berth-mcp/berth/proxy/address"
 )
 
 // testRoute is that of a client's request to a proxy on port 3030 in front of two servers,
@@ -193,4 +195,32 @@ func TestAPageOfAServerIsOfNoOriginAndNotShown(t *testing.T) {
 	r.Header.Set("Sec-Fetch-Mode", "cors") // a web page on this machine that is an MCP client
 	resp, _ = do(t, r)
 	assert.Equal(t, http.StatusOK, resp.StatusCode)
+}
+
+// Whatever a server refers to, resolved as a client does it, is the proxy's business below
+// the client's own name alone.
+func FuzzNoReferenceLeadsToAnotherClient(f *testing.F) {
+	for _, ref := range []string{
+		"/globex/mcp", "../globex", "//localhost:3030/globex", "https://acme.example/base/../globex", "http://localhost:3030/globex/mcp",
+		"/.well-known/oauth-protected-resource/globex/mcp", "http://localhost:1/.well-known/oauth-protected-resource/globex/mcp",
+		"https://acme.example/.well-known/oauth-protected-resource/base/mcp", "http://[::1]/.well-known/openid-configuration/acme/../globex", "//0",
+	} {
+		f.Add(ref)
+	}
+	f.Fuzz(func(t *testing.T, ref string) {
+		rt := testRoute(t, "/acme/mcp")
+		for _, localise := range []func(string) (string, error){rt.toLocal, rt.localDocument} {
+			got, err := localise(ref)
+			if err != nil {
+				continue
+			}
+			to, err := rt.local.Parse(got)
+			require.NoError(t, err, "%q became %q", ref, got)
+			if to.Scheme != "http" || to.Port() != "3030" || !address.IsLoopback(to.Hostname()) {
+				continue
+			}
+			_, path := splitDocument(to.EscapedPath())
+			assert.Regexp(t, `^/acme(/|$)`, path, "%q became %q", ref, got)
+		}
+	})
 }
