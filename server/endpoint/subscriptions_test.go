@@ -206,6 +206,7 @@ func TestASubscriptionEndsWithAnAnswerWhenTheServerStops(t *testing.T) {
 	assert.True(t, more && answer == "", "the request's answer, which is about no resource")
 	_, more = <-told
 	assert.False(t, more)
+	assert.Regexp(t, `"message":"subscription","caller":"vera@example.com".*"outcome":"ok".*"arguments":\{"resourceSubscriptions":\["portal://goals"\]\}`, f.log.String())
 }
 
 func TestTheServerIsReadyUntilItStops(t *testing.T) {

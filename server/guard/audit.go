@@ -112,6 +112,9 @@ func (r *Record) log(ctx context.Context, o Options) {
 }
 
 func outcome(ctx context.Context, result mcp.Result, err error) string {
+	if _, ended := result.(*mcp.SubscriptionsListenResult); ended && err == nil {
+		return OutcomeOK // a subscription has no other end
+	}
 	if errors.Is(err, context.Canceled) || ctx.Err() != nil {
 		return OutcomeCancelled
 	}
