@@ -23,7 +23,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/berth-mcp/berth/internal/leaktest"
 	"github.com/berth-mcp/berth/internal/localcloud/frontend"
 	"github.com/berth-mcp/berth/internal/localcloud/identity"
 	"github.com/berth-mcp/berth/internal/localcloud/instance"
@@ -39,27 +38,10 @@ const (
 	tick     = 5 * time.Millisecond
 )
 
-// The registry and the directory of unpacked images are the same for all
-// tests, since pushing and unpacking a program takes its time.
+// registry and unpacked are those of all tests.
 var registry, unpacked string
 
-func TestMain(m *testing.M) {
-	var err error
-	if unpacked, err = os.MkdirTemp("", "frontend-test-"); err != nil {
-		panic(err)
-	}
-	var stop func()
-	registry, stop = imagetest.StartRegistry()
-	code := m.Run()
-	stop()
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-	_ = os.RemoveAll(unpacked)
-	if err := leaktest.Find(); code == 0 && err != nil {
-		fmt.Println(err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(imagetest.Main(m, &registry, &unpacked)) }
 
 // world is a front end with a directory, a policy that lets group:team in, and
 // an image. Ana is in the team, Bob is not.

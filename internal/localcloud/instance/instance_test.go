@@ -21,7 +21,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/berth-mcp/berth/internal/leaktest"
 	"github.com/berth-mcp/berth/internal/localcloud/instance"
 	"github.com/berth-mcp/berth/internal/localcloud/instance/imagetest"
 )
@@ -31,8 +30,7 @@ const (
 	tick     = 10 * time.Millisecond
 )
 
-// The registry and the directory of unpacked images are the same for all
-// tests, since pushing and unpacking a program takes its time.
+// registry and unpacked are those of all tests.
 var registry, unpacked string
 
 // TestMain doubles as a parent that is killed: see
@@ -41,21 +39,7 @@ func TestMain(m *testing.M) {
 	if root := os.Getenv("TEST_PARENT_IMAGE"); root != "" {
 		parent(root)
 	}
-	var err error
-	if unpacked, err = os.MkdirTemp("", "instance-test-"); err != nil {
-		panic(err)
-	}
-	var stop func()
-	registry, stop = imagetest.StartRegistry()
-	code := m.Run()
-	stop()
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-	_ = os.RemoveAll(unpacked)
-	if err := leaktest.Find(); code == 0 && err != nil {
-		fmt.Println(err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(imagetest.Main(m, &registry, &unpacked))
 }
 
 func program(t *testing.T) *instance.Image {
