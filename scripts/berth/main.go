@@ -10,7 +10,6 @@ import (
 
 	"github.com/berth-mcp/berth/scripts/berth/doctor"
 	_ "github.com/berth-mcp/berth/scripts/berth/terminal"
-	"github.com/berth-mcp/berth/scripts/berth/try"
 	"github.com/spf13/cobra"
 )
 
@@ -28,7 +27,7 @@ func main() {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(try.Command(), doctor.Command())
+	root.AddCommand(tryCommand(), doctor.Command())
 	if err := root.ExecuteContext(ctx); err != nil {
 		root.PrintErrln("berth:", err)
 		stop()
