@@ -28,6 +28,10 @@ func TestWhatTheUserHasSetIsGoneAndGoStillWorks(t *testing.T) {
 		assert.False(t, set, name)
 	}
 	assert.Equal(t, "-mod=mod", os.Getenv("GOFLAGS"))
+	Fetching(func() {
+		assert.Equal(t, []string{"1", "1", ""}, []string{os.Getenv("HTTPS_PROXY"), os.Getenv("https_proxy"), os.Getenv("PULUMI_CONFIG")})
+	})
+	assert.Empty(t, os.Getenv("HTTPS_PROXY"), "and is gone again")
 	require.NoError(t, exec.Command("go", "version").Run())
 }
 

@@ -18,6 +18,8 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/berth-mcp/berth/internal/envtest"
 )
 
 // The editors that npm has, and Node.js for the one that wants a recent one.
@@ -32,7 +34,9 @@ func TestInteropEditorsReadWhatInstallWrites(t *testing.T) {
 	defer cancel()
 	modules := t.TempDir()
 	npm := exec.CommandContext(ctx, "npm", append([]string{"install", "--prefix", modules, "--no-audit", "--no-fund"}, editorPackages...)...)
-	out, err := npm.CombinedOutput()
+	var out []byte
+	var err error
+	envtest.Fetching(func() { out, err = npm.CombinedOutput() })
 	require.NoError(t, err, "npm install: %s", out)
 	bin := filepath.Join(modules, "node_modules", ".bin")
 

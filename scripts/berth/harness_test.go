@@ -114,7 +114,7 @@ func ready(t *testing.T) {
 	t.Setenv("PULUMI_HOME", t.TempDir()) // for its logs
 	root, err := pulumicli.Root()
 	require.NoError(t, err)
-	_, err = pulumicli.Find(t.Context(), root, quiet{})
+	envtest.Fetching(func() { _, err = pulumicli.Find(t.Context(), root, quiet{}) })
 	require.NoError(t, err)
 }
 
