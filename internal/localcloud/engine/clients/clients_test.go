@@ -19,104 +19,52 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// deployed is a client's stack in a test: settings that change from one update to
-// the next.
-type deployed struct {
-	cloud   *localcloud.Cloud
-	dir     string
-	name    string
-	config  map[string]any
-	secrets map[string]string // by the path of the setting
-}
-
-func deploy(t *testing.T, cloud *localcloud.Cloud, dir, name string, config map[string]any) *deployed {
-	t.Helper()
-	c := &deployed{cloud: cloud, dir: dir, name: name, config: map[string]any{"berth:build": enginetest.Teller(t)}}
-	return c.set(config)
-}
-
-func (c *deployed) set(config map[string]any) *deployed {
-	for key, value := range config {
-		c.config[key] = value
-	}
-	return c
-}
-
-func (c *deployed) stack(t *testing.T) auto.Stack {
-	t.Helper()
-	stack := enginetest.Stack(t, c.cloud, c.dir, c.name, c.config)
-	for path, value := range c.secrets {
-		require.NoError(t, stack.SetConfigWithOptions(t.Context(), path, auto.ConfigValue{Value: value, Secret: true}, &auto.ConfigOptions{Path: true}))
-	}
-	return stack
-}
-
-func (c *deployed) up(t *testing.T) (auto.OutputMap, map[string]int) {
-	t.Helper()
-	return enginetest.Up(t, c.stack(t))
-}
-
-func (c *deployed) destroy(t *testing.T) {
-	t.Helper()
-	stack := c.stack(t)
-	_, err := stack.Destroy(t.Context())
-	require.NoError(t, err)
-}
-
-// said is what the client's server answers to Ada.
-func (c *deployed) said(t *testing.T, outputs auto.OutputMap, path string) string {
-	t.Helper()
-	status, body := enginetest.Get(t, c.cloud, enginetest.Ada, outputs["url"].Value.(string)+path)
-	require.Equal(t, http.StatusOK, status, body)
-	return body
-}
-
 func serviceName(client string) string {
 	return "projects/" + enginetest.Project + "/locations/europe-west1/services/berth-" + client
 }
 
 func TestAPrebuiltImageOfAnotherRepositoryIsRunWithItsArguments(t *testing.T) {
 	cloud, dir := enginetest.StartCloud(t), t.TempDir()
-	builder := deploy(t, cloud, dir, "builder", nil)
-	built, _ := builder.up(t)
+	builder := enginetest.Deploy(t, cloud, dir, "builder", nil)
+	built, _ := builder.Up(t)
 
-	acme := deploy(t, cloud, dir, "acme", map[string]any{"berth:image": built["image"].Value, "berth:port": 9000, "berth:args": []string{"--http"}})
-	outputs, _ := acme.up(t)
-	assert.Equal(t, "--http", acme.said(t, outputs, "/args"))
-	enginetest.Settled(t, acme.stack(t))
+	acme := enginetest.Deploy(t, cloud, dir, "acme", map[string]any{"berth:image": built["image"].Value, "berth:port": 9000, "berth:args": []string{"--http"}})
+	outputs, _ := acme.Up(t)
+	assert.Equal(t, "--http", acme.Said(t, outputs, "/args"))
+	enginetest.Settled(t, acme.Stack(t))
 	assert.NotContains(t, strings.Join(cloud.Inventory(), "\n"), "repositories/berth-acme", "it has no repository")
 
-	_, changed := acme.set(map[string]any{"berth:args": []string{"--http", "--quiet"}}).up(t)
+	_, changed := acme.Set(map[string]any{"berth:args": []string{"--http", "--quiet"}}).Up(t)
 	assert.Equal(t, map[string]int{"update": 1}, changed)
-	assert.Equal(t, "--http --quiet", acme.said(t, outputs, "/args"))
+	assert.Equal(t, "--http --quiet", acme.Said(t, outputs, "/args"))
 
-	_, changed = acme.set(map[string]any{"berth:client": "umbrella"}).up(t)
+	_, changed = acme.Set(map[string]any{"berth:client": "umbrella"}).Up(t)
 	assert.Equal(t, 4, changed["replace"], "place, account, service and binding: %v", changed)
-	acme.destroy(t)
-	builder.destroy(t)
+	acme.Destroy(t)
+	builder.Destroy(t)
 	assert.Empty(t, cloud.Inventory())
 }
 
 func TestASuspendedClientIsClosedAtOnceAndComesBack(t *testing.T) {
 	cloud, dir := enginetest.StartCloud(t), t.TempDir()
-	acme := deploy(t, cloud, dir, "acme", map[string]any{"berth:viewer": true})
-	outputs, _ := acme.up(t)
-	assert.Equal(t, "well", acme.said(t, outputs, "/"))
+	acme := enginetest.Deploy(t, cloud, dir, "acme", map[string]any{"berth:viewer": true})
+	outputs, _ := acme.Up(t)
+	assert.Equal(t, "well", acme.Said(t, outputs, "/"))
 	require.NotEmpty(t, cloud.Instances(serviceName("acme")))
 
-	_, changed := acme.set(map[string]any{"berth:suspend": true}).up(t)
+	_, changed := acme.Set(map[string]any{"berth:suspend": true}).Up(t)
 	assert.Equal(t, map[string]int{"update": 3}, changed, "the service and both bindings")
 	assert.Empty(t, cloud.Invokers(serviceName("acme")))
 	status, _ := enginetest.Get(t, cloud, enginetest.Ada, outputs["url"].Value.(string))
 	assert.Equal(t, http.StatusForbidden, status)
 	require.Eventually(t, func() bool { return len(cloud.Instances(serviceName("acme"))) == 0 }, 2*time.Minute, 20*time.Millisecond, "nothing runs")
-	enginetest.Settled(t, acme.stack(t))
+	enginetest.Settled(t, acme.Stack(t))
 
-	_, changed = acme.set(map[string]any{"berth:suspend": false}).up(t)
+	_, changed = acme.Set(map[string]any{"berth:suspend": false}).Up(t)
 	assert.Equal(t, map[string]int{"update": 3}, changed)
-	assert.Equal(t, "well", acme.said(t, outputs, "/"))
-	enginetest.Settled(t, acme.stack(t))
-	acme.destroy(t)
+	assert.Equal(t, "well", acme.Said(t, outputs, "/"))
+	enginetest.Settled(t, acme.Stack(t))
+	acme.Destroy(t)
 	assert.Empty(t, cloud.Inventory())
 }
 
@@ -127,24 +75,24 @@ func TestWhoIsInTheConfiguredGroupMayCall(t *testing.T) {
 	group := func(members ...string) map[string]any {
 		return map[string]any{"berth:group": map[string]any{"email": "umbrella@example.com", "customer": localcloud.Customer, "members": members}}
 	}
-	acme := deploy(t, cloud, dir, "acme", enginetest.Quota()).set(group(enginetest.Ada)).set(map[string]any{"berth:developers": []string{}})
-	outputs, _ := acme.up(t)
+	acme := enginetest.Deploy(t, cloud, dir, "acme", enginetest.Quota()).Set(group(enginetest.Ada)).Set(map[string]any{"berth:developers": []string{}})
+	outputs, _ := acme.Up(t)
 	assert.Equal(t, []any{"group:umbrella@example.com"}, outputs["developers"].Value)
-	assert.Equal(t, "well", acme.said(t, outputs, "/"))
+	assert.Equal(t, "well", acme.Said(t, outputs, "/"))
 	status, _ := enginetest.Get(t, cloud, bo, outputs["url"].Value.(string))
 	assert.Equal(t, http.StatusForbidden, status)
-	enginetest.Settled(t, acme.stack(t))
+	enginetest.Settled(t, acme.Stack(t))
 
-	_, changed := acme.set(group(enginetest.Ada, bo)).up(t)
+	_, changed := acme.Set(group(enginetest.Ada, bo)).Up(t)
 	assert.Equal(t, map[string]int{"create": 1}, changed, "onboarding is one membership")
 	status, _ = enginetest.Get(t, cloud, bo, outputs["url"].Value.(string))
 	assert.Equal(t, http.StatusOK, status)
 
-	_, changed = acme.set(group(bo)).up(t)
+	_, changed = acme.Set(group(bo)).Up(t)
 	assert.Equal(t, map[string]int{"delete": 1}, changed, "offboarding too")
 	status, _ = enginetest.Get(t, cloud, enginetest.Ada, outputs["url"].Value.(string))
 	assert.Equal(t, http.StatusForbidden, status)
-	acme.destroy(t)
+	acme.Destroy(t)
 	assert.Empty(t, cloud.Inventory())
 }
 
@@ -178,27 +126,27 @@ func TestClientsInOneProjectDoNotNoticeThatAnotherGoes(t *testing.T) {
 	enginetest.Up(t, common)
 	before := cloud.Inventory()
 
-	clients, outputs := map[string]*deployed{}, map[string]auto.OutputMap{}
+	clients, outputs := map[string]*enginetest.Client{}, map[string]auto.OutputMap{}
 	for _, name := range []string{"acme", "globex", "umbrella"} {
-		clients[name] = deploy(t, cloud, dir, name, map[string]any{
+		clients[name] = enginetest.Deploy(t, cloud, dir, name, map[string]any{
 			"berth:repository": "projects/" + enginetest.Project + "/locations/europe-west1/repositories/servers",
 			"berth:secrets":    map[string]any{"SHARED": map[string]any{"secret": "shared-key", "version": "1"}},
 		})
-		outputs[name], _ = clients[name].up(t)
-		assert.Equal(t, "of everybody", clients[name].said(t, outputs[name], "/env/SHARED"))
+		outputs[name], _ = clients[name].Up(t)
+		assert.Equal(t, "of everybody", clients[name].Said(t, outputs[name], "/env/SHARED"))
 	}
 
-	clients["globex"].destroy(t)
+	clients["globex"].Destroy(t)
 	for _, left := range cloud.Inventory() {
 		// What was pushed to a repository that others own stays there.
 		assert.False(t, strings.Contains(left, "berth-globex") && !strings.Contains(left, "/repositories/servers"), left)
 	}
 	for _, name := range []string{"acme", "umbrella"} {
-		enginetest.Settled(t, clients[name].stack(t))
-		assert.Equal(t, "of everybody", clients[name].said(t, outputs[name], "/env/SHARED"))
+		enginetest.Settled(t, clients[name].Stack(t))
+		assert.Equal(t, "of everybody", clients[name].Said(t, outputs[name], "/env/SHARED"))
 	}
-	clients["acme"].destroy(t)
-	clients["umbrella"].destroy(t)
+	clients["acme"].Destroy(t)
+	clients["umbrella"].Destroy(t)
 	for _, there := range before {
 		assert.True(t, slices.Contains(cloud.Inventory(), there), "%s went with a client", there)
 	}
@@ -206,38 +154,38 @@ func TestClientsInOneProjectDoNotNoticeThatAnotherGoes(t *testing.T) {
 
 func TestASecretsValueReachesTheServerAndNobodyElse(t *testing.T) {
 	cloud, dir := enginetest.StartCloud(t), t.TempDir()
-	acme := deploy(t, cloud, dir, "acme", nil)
-	acme.secrets = map[string]string{"berth:secrets.API_TOKEN.value": "hunter2"}
-	outputs, _ := acme.up(t)
-	assert.Equal(t, "hunter2", acme.said(t, outputs, "/env/API_TOKEN"))
+	acme := enginetest.Deploy(t, cloud, dir, "acme", nil)
+	acme.Secrets = map[string]string{"berth:secrets.API_TOKEN.value": "hunter2"}
+	outputs, _ := acme.Up(t)
+	assert.Equal(t, "hunter2", acme.Said(t, outputs, "/env/API_TOKEN"))
 	assert.NotContains(t, enginetest.EverythingBelow(t, dir), "hunter2", "nothing on the disk holds it in the clear")
-	enginetest.Settled(t, acme.stack(t))
+	enginetest.Settled(t, acme.Stack(t))
 
-	acme.secrets["berth:secrets.API_TOKEN.value"] = "correct horse"
-	_, changed := acme.up(t)
+	acme.Secrets["berth:secrets.API_TOKEN.value"] = "correct horse"
+	_, changed := acme.Up(t)
 	assert.Equal(t, map[string]int{"replace": 1, "update": 1}, changed, "another version, and the server that reads it")
-	assert.Equal(t, "correct horse", acme.said(t, outputs, "/env/API_TOKEN"))
-	enginetest.Settled(t, acme.stack(t))
+	assert.Equal(t, "correct horse", acme.Said(t, outputs, "/env/API_TOKEN"))
+	enginetest.Settled(t, acme.Stack(t))
 
-	acme.secrets, acme.config["berth:secrets"] = nil, map[string]any{}
-	_, changed = acme.up(t)
+	acme.Secrets, acme.Config["berth:secrets"] = nil, map[string]any{}
+	_, changed = acme.Up(t)
 	assert.Equal(t, map[string]int{"delete": 4, "update": 1}, changed, "secret, version, grant, and the record that the API is on")
-	assert.Empty(t, acme.said(t, outputs, "/env/API_TOKEN"))
-	acme.destroy(t)
+	assert.Empty(t, acme.Said(t, outputs, "/env/API_TOKEN"))
+	acme.Destroy(t)
 	assert.Empty(t, cloud.Inventory())
 }
 
 func TestAClientWithEverythingIsDeployedAndGoesBackToTheDefaults(t *testing.T) {
 	cloud, dir := enginetest.StartCloud(t), t.TempDir()
-	builder := deploy(t, cloud, dir, "builder", nil)
-	built, _ := builder.up(t)
+	builder := enginetest.Deploy(t, cloud, dir, "builder", nil)
+	built, _ := builder.Up(t)
 	port := imagetest.Port(t)
 	enginetest.Up(t, enginetest.Shared(t, cloud, dir, map[string]any{
 		"berth:sharedRepository": map[string]any{"enabled": false},
 		"berth:encryptionKeys":   []map[string]any{{"key": enginetest.Key, "agents": []string{"artifactregistry", "run", "secretmanager", "storage"}}},
 	}))
 
-	acme := deploy(t, cloud, dir, "acme", map[string]any{
+	acme := enginetest.Deploy(t, cloud, dir, "acme", map[string]any{
 		"berth:labels":               map[string]any{"owner": "ada", "cost-center": "cc-42"},
 		"berth:viewer":               true,
 		"berth:cpu":                  "2",
@@ -263,86 +211,55 @@ func TestAClientWithEverythingIsDeployedAndGoesBackToTheDefaults(t *testing.T) {
 		"berth:group":               map[string]any{"email": "umbrella@example.com", "customer": localcloud.Customer, "members": []string{enginetest.Ada}},
 		"berth:data":                map[string]any{"enabled": true, "protect": false},
 		"berth:monitoring":          map[string]any{"enabled": true},
-	}).set(enginetest.Quota())
-	acme.secrets = map[string]string{
+	}).Set(enginetest.Quota())
+	acme.Secrets = map[string]string{
 		"berth:secrets.API_TOKEN.value": "hunter2",
 		"berth:secrets.KEY.value":       "in a file",
 		"berth:secrets.KEY.file":        "/secrets/key/value",
 	}
-	outputs, _ := acme.up(t)
-	assert.Equal(t, "hunter2", acme.said(t, outputs, "/env/API_TOKEN"))
-	assert.Equal(t, "in a file", acme.said(t, outputs, "/file/KEY_FILE"))
-	assert.Equal(t, "info", acme.said(t, outputs, "/env/LOG_LEVEL"))
+	outputs, _ := acme.Up(t)
+	assert.Equal(t, "hunter2", acme.Said(t, outputs, "/env/API_TOKEN"))
+	assert.Equal(t, "in a file", acme.Said(t, outputs, "/file/KEY_FILE"))
+	assert.Equal(t, "info", acme.Said(t, outputs, "/env/LOG_LEVEL"))
 	agent := "/ask/" + strconv.Itoa(port)
-	assert.Equal(t, "agent", acme.said(t, outputs, agent+"/env/ROLE"), "the server reaches the agent on localhost")
-	server := "/ask/" + acme.said(t, outputs, "/env/PORT")
-	assert.Equal(t, "info", acme.said(t, outputs, agent+server+"/env/LOG_LEVEL"), "and the agent the server")
-	enginetest.Settled(t, acme.stack(t))
+	assert.Equal(t, "agent", acme.Said(t, outputs, agent+"/env/ROLE"), "the server reaches the agent on localhost")
+	server := "/ask/" + acme.Said(t, outputs, "/env/PORT")
+	assert.Equal(t, "info", acme.Said(t, outputs, agent+server+"/env/LOG_LEVEL"), "and the agent the server")
+	enginetest.Settled(t, acme.Stack(t))
 
-	for key := range acme.config { // back to the defaults, which must reset everything
+	for key := range acme.Config { // back to the defaults, which must reset everything
 		if strings.HasPrefix(key, "berth:") && key != "berth:build" && key != "berth:kmsKey" {
-			delete(acme.config, key)
+			delete(acme.Config, key)
 		}
 	}
-	acme.secrets = nil
-	_, changed := acme.up(t)
+	acme.Secrets = nil
+	_, changed := acme.Up(t)
 	assert.NotContains(t, changed, "replace", "none of these needs another service")
-	assert.Empty(t, acme.said(t, outputs, "/env/API_TOKEN"))
-	enginetest.Settled(t, acme.stack(t))
-	acme.destroy(t)
-	builder.destroy(t)
+	assert.Empty(t, acme.Said(t, outputs, "/env/API_TOKEN"))
+	enginetest.Settled(t, acme.Stack(t))
+	acme.Destroy(t)
+	builder.Destroy(t)
 	assert.Empty(t, cloud.Inventory())
 }
 
 func TestAClientIsWatchedAsFarAsItIsWanted(t *testing.T) {
 	cloud, dir := enginetest.StartCloud(t), t.TempDir()
-	acme := deploy(t, cloud, dir, "acme", map[string]any{"berth:monitoring": map[string]any{"enabled": true}})
-	_, changed := acme.up(t)
+	acme := enginetest.Deploy(t, cloud, dir, "acme", map[string]any{"berth:monitoring": map[string]any{"enabled": true}})
+	_, changed := acme.Up(t)
 	assert.Equal(t, map[string]int{"create": changed["create"]}, changed)
 	there := strings.Join(cloud.Inventory(), "\n")
 	assert.Equal(t, 5, strings.Count(there, "/alertPolicies/"), there)
 	assert.Equal(t, 3, strings.Count(there, "/metrics/"), there)
 	assert.Equal(t, 1, strings.Count(there, "/dashboards/"), there)
-	enginetest.Settled(t, acme.stack(t))
+	enginetest.Settled(t, acme.Stack(t))
 
-	_, changed = acme.set(map[string]any{"berth:monitoring": map[string]any{"enabled": true, "errors": 9, "refused": 0, "dashboard": false}}).up(t)
+	_, changed = acme.Set(map[string]any{"berth:monitoring": map[string]any{"enabled": true, "errors": 9, "refused": 0, "dashboard": false}}).Up(t)
 	assert.Equal(t, map[string]int{"update": 1, "delete": 2}, changed, "an alert is tuned, another and the dashboard are off")
-	enginetest.Settled(t, acme.stack(t))
+	enginetest.Settled(t, acme.Stack(t))
 
-	_, changed = acme.set(map[string]any{"berth:monitoring": map[string]any{"enabled": false}}).up(t)
+	_, changed = acme.Set(map[string]any{"berth:monitoring": map[string]any{"enabled": false}}).Up(t)
 	assert.NotContains(t, changed, "update")
 	assert.NotContains(t, strings.Join(cloud.Inventory(), "\n"), "/alertPolicies/")
-	acme.destroy(t)
-	assert.Empty(t, cloud.Inventory())
-}
-
-func TestAClientsDataDoesNotGoByAccident(t *testing.T) {
-	cloud, dir := enginetest.StartCloud(t), t.TempDir()
-	acme := deploy(t, cloud, dir, "acme", map[string]any{"berth:data": map[string]any{"enabled": true, "versioning": false, "retentionDays": 1}})
-	outputs, _ := acme.up(t)
-	assert.Equal(t, "gs://"+enginetest.Project+"-berth-acme", acme.said(t, outputs, "/env/BERTH_DATA"))
-	enginetest.Settled(t, acme.stack(t))
-	bucket := enginetest.Project + "-berth-acme"
-	enginetest.PutObject(t, cloud, bucket, "goals.json")
-
-	before, stack := cloud.Inventory(), acme.stack(t)
-	require.Contains(t, before, "//storage.googleapis.com/projects/_/buckets/"+bucket+"/objects/goals.json")
-	_, err := stack.Destroy(t.Context())
-	require.ErrorContains(t, err, "berth-guard")
-	require.Equal(t, before, cloud.Inventory(), "nothing was deleted")
-	assert.Equal(t, "well", acme.said(t, outputs, "/"))
-
-	off := acme.set(map[string]any{"berth:data": map[string]any{"enabled": false}}).stack(t)
-	_, err = off.Up(t.Context())
-	require.ErrorContains(t, err, "protected")
-	require.Equal(t, before, cloud.Inventory(), "to turn the data off is not to let go of it")
-	acme.set(map[string]any{"berth:data": map[string]any{"enabled": true, "versioning": false, "retentionDays": 1}})
-	back, _ := acme.up(t)
-	assert.Equal(t, "gs://"+bucket, acme.said(t, back, "/env/BERTH_DATA"))
-
-	_, changed := acme.set(map[string]any{"berth:data": map[string]any{"enabled": true, "versioning": false, "retentionDays": 1, "protect": false}}).up(t)
-	assert.NotContains(t, changed, "replace")
-	enginetest.Settled(t, acme.stack(t))
-	acme.destroy(t)
+	acme.Destroy(t)
 	assert.Empty(t, cloud.Inventory())
 }

@@ -1,4 +1,4 @@
-package clients_test
+package protection_test
 
 import (
 	"strings"
@@ -41,13 +41,13 @@ func TestAClientMovesToAnotherRegion(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cloud, dir := enginetest.StartCloud(t), t.TempDir()
-			acme := deploy(t, cloud, dir, "acme", enginetest.Quota()).set(is.config)
-			acme.secrets = is.secrets
-			acme.up(t)
+			acme := enginetest.Deploy(t, cloud, dir, "acme", enginetest.Quota()).Set(is.config)
+			acme.Secrets = is.secrets
+			acme.Up(t)
 			before := strings.Join(cloud.Inventory(), "\n")
 			require.Contains(t, before, "/locations/europe-west1/services/berth-acme")
 
-			outputs, changed := acme.set(map[string]any{"gcp:region": "europe-west4"}).up(t)
+			outputs, changed := acme.Set(map[string]any{"gcp:region": "europe-west4"}).Up(t)
 			assert.Equal(t, map[string]int{"replace": is.moving}, changed)
 			after := strings.Join(cloud.Inventory(), "\n")
 			assert.NotContains(t, after, "europe-west1")
@@ -57,13 +57,13 @@ func TestAClientMovesToAnotherRegion(t *testing.T) {
 				assert.Contains(t, after, one)
 			}
 			if is.config["berth:suspend"] == nil {
-				assert.Equal(t, "well", acme.said(t, outputs, "/"))
+				assert.Equal(t, "well", acme.Said(t, outputs, "/"))
 			}
 			if is.secrets != nil {
-				assert.Equal(t, "hunter2", acme.said(t, outputs, "/env/API_TOKEN"))
+				assert.Equal(t, "hunter2", acme.Said(t, outputs, "/env/API_TOKEN"))
 			}
-			enginetest.Settled(t, acme.stack(t))
-			acme.destroy(t)
+			enginetest.Settled(t, acme.Stack(t))
+			acme.Destroy(t)
 			assert.Empty(t, cloud.Inventory())
 		})
 	}
@@ -76,16 +76,16 @@ func TestAMoveOfWhatIsProtectedIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cloud, dir := enginetest.StartCloud(t), t.TempDir()
-			acme := deploy(t, cloud, dir, "acme", protection)
-			acme.secrets = map[string]string{"berth:secrets.API_TOKEN.value": "hunter2"}
-			outputs, _ := acme.up(t)
+			acme := enginetest.Deploy(t, cloud, dir, "acme", protection)
+			acme.Secrets = map[string]string{"berth:secrets.API_TOKEN.value": "hunter2"}
+			outputs, _ := acme.Up(t)
 			if protection["berth:data"] != nil {
 				enginetest.PutObject(t, cloud, enginetest.Project+"-berth-acme", "goals.json")
 			}
 			before := cloud.Inventory()
 
 			for key, moved := range map[string]string{"gcp:region": "europe-west4", "berth:client": "umbrella"} {
-				stack := acme.set(map[string]any{key: moved}).stack(t)
+				stack := acme.Set(map[string]any{key: moved}).Stack(t)
 				_, err := stack.Preview(t.Context())
 				require.ErrorContains(t, err, "marked for protection")
 				require.Equal(t, before, cloud.Inventory(), "a preview changes nothing")
@@ -93,10 +93,10 @@ func TestAMoveOfWhatIsProtectedIsRefused(t *testing.T) {
 				require.ErrorContains(t, err, "berth-place", "without a preview too")
 				require.ErrorContains(t, err, "marked for protection")
 				require.Equal(t, before, cloud.Inventory(), "nothing was changed")
-				delete(acme.config, key)
+				delete(acme.Config, key)
 			}
-			assert.Equal(t, "well", acme.said(t, outputs, "/"))
-			_, changed := acme.up(t)
+			assert.Equal(t, "well", acme.Said(t, outputs, "/"))
+			_, changed := acme.Up(t)
 			assert.Empty(t, changed, "and there is no way to go back")
 		})
 	}
@@ -113,13 +113,13 @@ func TestWhatIsProtectedIsNotDestroyedHalfThoughItsFirstUpdateFailed(t *testing.
 	} {
 		t.Run(name, func(t *testing.T) {
 			cloud, dir := enginetest.StartCloud(t), t.TempDir()
-			acme := deploy(t, cloud, dir, "acme", map[string]any{
+			acme := enginetest.Deploy(t, cloud, dir, "acme", map[string]any{
 				"berth:data":       map[string]any{"enabled": true},
 				"berth:viewer":     true,
 				"berth:monitoring": map[string]any{"enabled": true},
 			})
-			acme.secrets = map[string]string{"berth:secrets.API_TOKEN.value": "hunter2"}
-			stack := acme.set(is.broken).stack(t)
+			acme.Secrets = map[string]string{"berth:secrets.API_TOKEN.value": "hunter2"}
+			stack := acme.Set(is.broken).Stack(t)
 			_, err := stack.Up(t.Context())
 			require.ErrorContains(t, err, is.says)
 			before := cloud.Inventory()
@@ -131,12 +131,12 @@ func TestWhatIsProtectedIsNotDestroyedHalfThoughItsFirstUpdateFailed(t *testing.
 			require.Equal(t, before, cloud.Inventory(), "nothing was deleted")
 
 			for key := range is.broken {
-				delete(acme.config, key)
+				delete(acme.Config, key)
 			}
-			outputs, _ := acme.up(t)
+			outputs, _ := acme.Up(t)
 			assert.Equal(t, before, cloud.Inventory())
-			assert.Equal(t, "hunter2", acme.said(t, outputs, "/env/API_TOKEN"))
-			enginetest.Settled(t, acme.stack(t))
+			assert.Equal(t, "hunter2", acme.Said(t, outputs, "/env/API_TOKEN"))
+			enginetest.Settled(t, acme.Stack(t))
 		})
 	}
 }
