@@ -68,6 +68,10 @@ func eachWorker(n int, work func() error) error {
 	return <-failed
 }
 
+// isBroken reports whether an answer ended too early. Plain proxies break streams, which
+// [broken] counts; other measurements do without such an answer.
+func isBroken(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }
+
 // load keeps connections busy with calls, and returns requests per second, the median and
 // the 99th percentile of their duration in milliseconds, and the contender's own CPU time
 // per request in microseconds.
@@ -83,8 +87,7 @@ func load(path, want string, connections int) measurement {
 			var got bytes.Buffer
 			for began := time.Now(); time.Since(start) < p.load; began = time.Now() {
 				if err := body(ctx, client, c.url+path, &got); err != nil {
-					// Plain proxies break streams. That is counted elsewhere.
-					if errors.Is(err, io.ErrUnexpectedEOF) {
+					if isBroken(err) {
 						continue
 					}
 					return err
@@ -126,12 +129,19 @@ func firstEvent(ctx context.Context, c *contender, p plan) ([]float64, error) {
 			return nil, err
 		}
 		_, err = io.ReadFull(resp.Body, make([]byte, 1))
-		all = append(all, time.Since(start).Seconds()*1e6)
+		took := time.Since(start).Seconds() * 1e6
 		_, _ = io.Copy(io.Discard, resp.Body) // whether it is whole is seen elsewhere
 		_ = resp.Body.Close()
+		if isBroken(err) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
+		all = append(all, took)
+	}
+	if len(all) == 0 {
+		return nil, errors.New("no stream had a first event")
 	}
 	return []float64{median(all)}, nil
 }
@@ -156,6 +166,9 @@ func events(ctx context.Context, c *contender, p plan) ([]float64, error) {
 		defer resp.Body.Close()
 		n, err := io.Copy(io.Discard, resp.Body)
 		size.Add(n)
+		if isBroken(err) {
+			return nil
+		}
 		return err
 	})
 	return []float64{float64(size.Load()) / float64(len(event)) / time.Since(start).Seconds()}, err

@@ -180,7 +180,7 @@ func endpoint(flag, raw, example string) (shown string, local bool, err error) {
 	return shown, local, nil
 }
 
-// gcPercent lets the heap grow by two fifths in place of Go's whole. Most of the time
+// gcPercent lets the heap grow by a half in place of Go's whole. Most of the time
 // the proxy holds streams on which nothing happens, on a computer that has other work:
 // memory is worth more to it than the tenth of its time that this costs under load.
-const gcPercent = 40
+const gcPercent = 50
