@@ -103,9 +103,7 @@ func TestAClientGoesUpChangesAndLeavesNothing(t *testing.T) {
 		}
 	})
 	t.Run("destroy leaves nothing but enabled APIs", func(t *testing.T) {
-		_, err := stack.Destroy(t.Context())
-		require.NoError(t, err)
-		assert.Empty(t, cloud.Inventory())
+		enginetest.Destroyed(t, cloud, stack)
 		assert.Empty(t, cloud.Instances("projects/"+enginetest.Project+"/locations/europe-west1/services/berth-umbrella"))
 		assert.Equal(t, []string{"artifactregistry.googleapis.com", "iam.googleapis.com", "run.googleapis.com"}, cloud.EnabledServices(enginetest.Project))
 	})
@@ -215,9 +213,7 @@ func TestDeletionProtectionHoldsUntilItIsLifted(t *testing.T) {
 	require.Equal(t, before, cloud.Inventory(), "nothing was deleted")
 
 	enginetest.Up(t, stack)
-	_, err = stack.Destroy(t.Context())
-	require.NoError(t, err)
-	assert.Empty(t, cloud.Inventory())
+	enginetest.Destroyed(t, cloud, stack)
 }
 
 func TestNothingRunsUnlessTheEngineIsAttachedToThisCloud(t *testing.T) {

@@ -64,8 +64,7 @@ func TestASuspendedClientIsClosedAtOnceAndComesBack(t *testing.T) {
 	assert.Equal(t, map[string]int{"update": 3}, changed)
 	assert.Equal(t, "well", acme.Said(t, outputs, "/"))
 	enginetest.Settled(t, acme.Stack(t))
-	acme.Destroy(t)
-	assert.Empty(t, cloud.Inventory())
+	enginetest.Destroyed(t, cloud, acme.Stack(t))
 }
 
 func TestWhoIsInTheConfiguredGroupMayCall(t *testing.T) {
@@ -92,8 +91,7 @@ func TestWhoIsInTheConfiguredGroupMayCall(t *testing.T) {
 	assert.Equal(t, map[string]int{"delete": 1}, changed, "offboarding too")
 	status, _ = enginetest.Get(t, cloud, enginetest.Ada, outputs["url"].Value.(string))
 	assert.Equal(t, http.StatusForbidden, status)
-	acme.Destroy(t)
-	assert.Empty(t, cloud.Inventory())
+	enginetest.Destroyed(t, cloud, acme.Stack(t))
 }
 
 // shared is a stack with what clients share: a secret and a repository.
@@ -171,8 +169,7 @@ func TestASecretsValueReachesTheServerAndNobodyElse(t *testing.T) {
 	_, changed = acme.Up(t)
 	assert.Equal(t, map[string]int{"delete": 4, "update": 1}, changed, "secret, version, grant, and the record that the API is on")
 	assert.Empty(t, acme.Said(t, outputs, "/env/API_TOKEN"))
-	acme.Destroy(t)
-	assert.Empty(t, cloud.Inventory())
+	enginetest.Destroyed(t, cloud, acme.Stack(t))
 }
 
 func TestAClientWithEverythingIsDeployedAndGoesBackToTheDefaults(t *testing.T) {
@@ -260,6 +257,5 @@ func TestAClientIsWatchedAsFarAsItIsWanted(t *testing.T) {
 	_, changed = acme.Set(map[string]any{"berth:monitoring": map[string]any{"enabled": false}}).Up(t)
 	assert.NotContains(t, changed, "update")
 	assert.NotContains(t, strings.Join(cloud.Inventory(), "\n"), "/alertPolicies/")
-	acme.Destroy(t)
-	assert.Empty(t, cloud.Inventory())
+	enginetest.Destroyed(t, cloud, acme.Stack(t))
 }

@@ -215,6 +215,14 @@ func Settled(t *testing.T, stack auto.Stack) {
 	assert.Empty(t, Refresh(t, stack), "a refresh")
 }
 
+// Destroyed takes a stack down, and asserts that nothing but enabled APIs is left.
+func Destroyed(t *testing.T, cloud *localcloud.Cloud, stack auto.Stack) {
+	t.Helper()
+	_, err := stack.Destroy(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, cloud.Inventory())
+}
+
 // API are the options of an official REST client of any of the cloud's APIs, as
 // the operator.
 func API(cloud *localcloud.Cloud) []option.ClientOption {

@@ -20,9 +20,7 @@ func TestAClientsDataGoesWithItWhenItIsLetGo(t *testing.T) {
 	require.GreaterOrEqual(t, i, 0)
 	bucket := cloud.Inventory()[i]
 	enginetest.PutObject(t, cloud, bucket[strings.LastIndexByte(bucket, '/')+1:], "goals.json")
-	_, err := stack.Destroy(t.Context())
-	require.NoError(t, err)
-	assert.Empty(t, cloud.Inventory())
+	enginetest.Destroyed(t, cloud, stack)
 }
 
 func TestAClientsDataDoesNotGoByAccident(t *testing.T) {
@@ -52,6 +50,5 @@ func TestAClientsDataDoesNotGoByAccident(t *testing.T) {
 	_, changed := acme.Set(map[string]any{"berth:data": map[string]any{"enabled": true, "versioning": false, "retentionDays": 1, "protect": false}}).Up(t)
 	assert.NotContains(t, changed, "replace")
 	enginetest.Settled(t, acme.Stack(t))
-	acme.Destroy(t)
-	assert.Empty(t, cloud.Inventory())
+	enginetest.Destroyed(t, cloud, acme.Stack(t))
 }

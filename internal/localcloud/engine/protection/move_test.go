@@ -63,8 +63,7 @@ func TestAClientMovesToAnotherRegion(t *testing.T) {
 				assert.Equal(t, "hunter2", acme.Said(t, outputs, "/env/API_TOKEN"))
 			}
 			enginetest.Settled(t, acme.Stack(t))
-			acme.Destroy(t)
-			assert.Empty(t, cloud.Inventory())
+			enginetest.Destroyed(t, cloud, acme.Stack(t))
 		})
 	}
 }

@@ -77,7 +77,5 @@ func TestADestroyedBucketLeavesNothing(t *testing.T) {
 	require.Len(t, cloud.Inventory(), 1)
 	bucket := cloud.Inventory()[0]
 	enginetest.PutObject(t, cloud, bucket[strings.LastIndexByte(bucket, '/')+1:], "goals.json")
-	_, err := stack.Destroy(t.Context())
-	require.NoError(t, err)
-	assert.Empty(t, cloud.Inventory())
+	enginetest.Destroyed(t, cloud, stack)
 }

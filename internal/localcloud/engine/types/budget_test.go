@@ -54,9 +54,6 @@ func TestABudgetBelongsToTheBillingAccount(t *testing.T) {
 		enginetest.Settled(t, stack())
 	})
 	t.Run("destroy leaves nothing", func(t *testing.T) {
-		one := stack()
-		_, err := one.Destroy(t.Context())
-		require.NoError(t, err)
-		assert.Empty(t, cloud.Inventory())
+		enginetest.Destroyed(t, cloud, stack())
 	})
 }

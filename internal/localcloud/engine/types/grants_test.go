@@ -98,10 +98,7 @@ func TestGrantsOfAProjectLeaveOthersAlone(t *testing.T) {
 		assert.Equal(t, map[string]int{"replace": 3}, changed)
 	})
 	t.Run("destroy leaves what others granted", func(t *testing.T) {
-		one := stack()
-		_, err := one.Destroy(t.Context())
-		require.NoError(t, err)
-		assert.Empty(t, cloud.Inventory())
+		enginetest.Destroyed(t, cloud, stack())
 		left := policy()
 		assert.Empty(t, left.AuditConfigs)
 		roles := map[string][]string{}

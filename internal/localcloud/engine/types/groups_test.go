@@ -90,10 +90,7 @@ func TestAGroupAndItsMembersComeAndGoWithTheirStack(t *testing.T) {
 		assert.False(t, cloud.Directory().Exists("group:"+email))
 	})
 	t.Run("destroy leaves the people alone", func(t *testing.T) {
-		one := stack()
-		_, err := one.Destroy(t.Context())
-		require.NoError(t, err)
-		assert.Empty(t, cloud.Inventory())
+		enginetest.Destroyed(t, cloud, stack())
 		assert.True(t, cloud.Directory().Exists("user:"+bob))
 	})
 }

@@ -115,9 +115,6 @@ func TestAlertsChannelsAndDashboardsFollowTheirStack(t *testing.T) {
 		enginetest.Up(t, stack())
 	})
 	t.Run("destroy leaves nothing", func(t *testing.T) {
-		one := stack()
-		_, err := one.Destroy(t.Context())
-		require.NoError(t, err)
-		assert.Empty(t, cloud.Inventory())
+		enginetest.Destroyed(t, cloud, stack())
 	})
 }

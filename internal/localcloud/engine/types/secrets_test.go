@@ -9,7 +9,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 func TestASecretsLife(t *testing.T) {
@@ -76,7 +75,5 @@ func TestASecretsLife(t *testing.T) {
 	assert.Empty(t, enginetest.Refresh(t, stack()))
 
 	last := stack()
-	_, err := last.Destroy(t.Context())
-	require.NoError(t, err)
-	assert.Empty(t, cloud.Inventory())
+	enginetest.Destroyed(t, cloud, last)
 }
