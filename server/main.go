@@ -90,11 +90,9 @@ func newHandler(ctx context.Context, cfg config, logger *slog.Logger, p *portal.
 		Instructions: p.Instructions(),
 		Register: func(g *guard.Guard) {
 			p.Register(g)
-			p.Changed = func(ctx context.Context, uri string) {
-				_ = g.Server.ResourceUpdated(ctx, &mcp.ResourceUpdatedNotificationParams{URI: uri}) // it never fails
-			}
+			p.Changed = g.ResourceUpdated
 			if !p.ReadOnly() {
-				go p.Watch(ctx, func() bool { return anyone(g.Server) })
+				go p.Watch(ctx, g.HasSessions)
 			}
 		},
 		Complete:         p.Complete,
@@ -112,12 +110,4 @@ func newHandler(ctx context.Context, cfg config, logger *slog.Logger, p *portal.
 		return nil, fmt.Errorf("%s: %w", cfg.settingsFrom, err)
 	}
 	return handler, nil
-}
-
-// anyone says if somebody is connected.
-func anyone(server *mcp.Server) bool {
-	for range server.Sessions() {
-		return true
-	}
-	return false
 }

@@ -170,13 +170,12 @@ func TestProtectedDataCannotGoAndLetGoItGoesWithAllItHolds(t *testing.T) {
 
 func TestTheLatencyMetricReadsTheRecordsThatTheServerWrites(t *testing.T) {
 	var out bytes.Buffer
-	server := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, nil)
-	g := guard.New(server, guard.Options{Client: "acme", Logger: cloudlog.New(&out, slog.LevelInfo, "acme-prod")})
+	g := guard.New(&mcp.Implementation{Name: "s", Version: "1"}, guard.Options{Client: "acme", Logger: cloudlog.New(&out, slog.LevelInfo, "acme-prod")})
 	guard.AddTool(g, guard.None, &mcp.Tool{Name: "ping"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
 		return &mcp.CallToolResult{}, nil, nil
 	})
 	near, far := mcp.NewInMemoryTransports()
-	_, err := server.Connect(t.Context(), near, nil)
+	_, err := g.Connect(t.Context(), near)
 	require.NoError(t, err)
 	session, err := mcp.NewClient(&mcp.Implementation{Name: "c", Version: "1"}, nil).Connect(t.Context(), far, nil)
 	require.NoError(t, err)

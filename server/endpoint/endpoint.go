@@ -26,15 +26,12 @@ type Options struct {
 	Implementation *mcp.Implementation
 	// Instructions tell a model what the server is for. Optional.
 	Instructions string
-	// Register adds the tools to the server, behind the guard.
+	// Register adds tools, resources and prompts, each with the role that it needs.
 	Register func(*guard.Guard)
 	// Complete answers completion/complete. Optional.
 	Complete func(context.Context, *mcp.CompleteRequest) (*mcp.CompleteResult, error)
-	// Version names the state that a resource is in, as the caller in the context sees
-	// it: the same name as long as it is the same to them, and none if it is not there
-	// for them. Who subscribes is told when it is another, once Register's
-	// [mcp.Server.ResourceUpdated] says that it may be. Optional; without it there are
-	// no subscriptions.
+	// Version names the state that a resource is in; see [guard.Options]. Optional;
+	// without it there are no subscriptions.
 	Version func(ctx context.Context, uri string) (string, error)
 	// Verifier tells who is calling.
 	Verifier identity.Verifier
@@ -65,7 +62,7 @@ type Handler struct {
 }
 
 // New assembles a handler. An error is one of the options': Access or Limits name
-// a tool that Register does not add.
+// a tool, a resource or a prompt that Register does not add, for one.
 func New(o Options) (*Handler, error) {
 	if o.Implementation == nil || o.Register == nil || o.Verifier == nil || o.Logger == nil || o.Client == "" {
 		return nil, errors.New("assembling the endpoint: Implementation, Register, Verifier, Client and Logger are required")
@@ -73,17 +70,18 @@ func New(o Options) (*Handler, error) {
 
 	h := &Handler{}
 	h.stopping, h.stop = context.WithCancel(context.Background())
-	subscribed := newSubscriptions(o.Version)
-	guarded, err := newServer(o, h.stopping, subscribed)
+	guarded := newGuard(o, h.stopping)
+	o.Register(guarded)
+	streamable, err := serveStreamable(guarded, o.Logger)
 	if err != nil {
 		return nil, err
 	}
-	h.sse = newSSE(guarded, subscribed)
+	h.sse = newSSE(guarded)
 	front := func(next http.Handler) http.Handler {
 		return guardOrigin(o.LoopbackHostOnly, identity.Require(o.Verifier, o.Logger, admit(guarded, boundBody(unbuffered(next)))))
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", front(keepAlive(withoutSession(serveStreamable(guarded.Server, o.Logger)))))
+	mux.Handle("/mcp", front(keepAlive(withoutSession(streamable))))
 	mux.Handle("/sse", front(keepAlive(h.sse)))
 	mux.HandleFunc("GET /health", health)
 	mux.HandleFunc("GET /ready", h.ready(o))
@@ -107,31 +105,26 @@ func (h *Handler) Drain(ctx context.Context) {
 	h.sse.drain(ctx)
 }
 
-func newServer(o Options, stopping context.Context, subscribed *subscriptions) (*guard.Guard, error) {
-	options := &mcp.ServerOptions{
-		Instructions: o.Instructions,
-		Logger:       cloudlog.AtLeast(o.Logger, slog.LevelWarn),
-		// The lists do not change while the server runs, so there is nothing
-		// to notify anyone of; and logging to clients is deprecated.
-		Capabilities: &mcp.ServerCapabilities{
-			Tools: &mcp.ToolCapabilities{}, Prompts: &mcp.PromptCapabilities{}, Resources: &mcp.ResourceCapabilities{},
+func newGuard(o Options, stopping context.Context) *guard.Guard {
+	return guard.New(o.Implementation, guard.Options{
+		Server: &mcp.ServerOptions{
+			Instructions: o.Instructions,
+			Logger:       cloudlog.AtLeast(o.Logger, slog.LevelWarn),
+			// The lists do not change while the server runs, so there is nothing
+			// to notify anyone of; and logging to clients is deprecated.
+			Capabilities: &mcp.ServerCapabilities{
+				Tools: &mcp.ToolCapabilities{}, Prompts: &mcp.PromptCapabilities{}, Resources: &mcp.ResourceCapabilities{},
+			},
+			CompletionHandler: o.Complete,
+			SetCacheable:      cacheable,
+			// No KeepAlive: its pings need a session, and without one they end
+			// the call that is running.
 		},
-		CompletionHandler: o.Complete,
-		SetCacheable:      cacheable,
-		// No KeepAlive: its pings need a session, and without one they end
-		// the call that is running.
-	}
-	if o.Version != nil {
-		options.SubscribeHandler, options.UnsubscribeHandler = subscribed.begin, subscribed.end
-	}
-	server := mcp.NewServer(o.Implementation, options)
-	g := guard.New(server, guard.Options{
-		Client: o.Client, Access: o.Access, Limits: o.Limits, Logger: o.Logger, Observe: o.Telemetry.Observe,
+		Client: o.Client, Access: o.Access, Limits: o.Limits, Logger: o.Logger,
+		Observe: o.Telemetry.Observe, Trace: o.Telemetry.Trace,
+		Middleware: []mcp.Middleware{honestCapabilities, listenUntil(stopping)},
+		Version:    o.Version,
 	})
-	o.Register(g)
-	server.AddReceivingMiddleware(o.Telemetry.Middleware, honestCapabilities, subscribed.listening(stopping))
-	server.AddSendingMiddleware(subscribed.trim)
-	return g, g.Check()
 }
 
 // listsFor is how long a client may keep a list, in milliseconds. It is another only
@@ -150,16 +143,13 @@ func cacheable(_ context.Context, req mcp.Request, c *mcp.Cacheable) {
 
 // serveStreamable serves every protocol revision since 2025-03-26. Stateless,
 // because the platform may send each request to another instance.
-func serveStreamable(server *mcp.Server, logger *slog.Logger) http.Handler {
-	return mcp.NewStreamableHTTPHandler(
-		func(*http.Request) *mcp.Server { return server },
-		&mcp.StreamableHTTPOptions{
-			Stateless:                    true,
-			Logger:                       cloudlog.AtLeast(logger, slog.LevelWarn),
-			MaxRequestBodyBytes:          MaxBody,
-			PropagateRequestCancellation: true,
-			DisableLocalhostProtection:   true, // guardOrigin does it, for both transports
-		})
+func serveStreamable(g *guard.Guard, logger *slog.Logger) (http.Handler, error) {
+	return g.StreamableHTTPHandler(&mcp.StreamableHTTPOptions{
+		Logger:                       cloudlog.AtLeast(logger, slog.LevelWarn),
+		MaxRequestBodyBytes:          MaxBody,
+		PropagateRequestCancellation: true,
+		DisableLocalhostProtection:   true, // guardOrigin does it, for both transports
+	})
 }
 
 func health(w http.ResponseWriter, _ *http.Request) {

@@ -65,9 +65,7 @@ func startPortal(t testing.TB, o portal.Options, verifier identity.Verifier, loo
 		Instructions:   acme.Instructions(),
 		Register: func(s *guard.Guard) {
 			acme.Register(s)
-			acme.Changed = func(ctx context.Context, uri string) {
-				_ = s.Server.ResourceUpdated(ctx, &mcp.ResourceUpdatedNotificationParams{URI: uri}) // it never fails
-			}
+			acme.Changed = s.ResourceUpdated
 			for _, register := range extra {
 				register(s)
 			}

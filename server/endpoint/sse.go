@@ -28,16 +28,15 @@ const linger = 100 * time.Millisecond
 // although they are carried out in the name of whoever opened the stream. And
 // closing a session there drops the answers of calls that are still running.
 type sse struct {
-	guard      *guard.Guard
-	subscribed *subscriptions
+	guard *guard.Guard
 
 	mu       sync.Mutex
 	sessions map[string]*sseSession
 	draining bool
 }
 
-func newSSE(g *guard.Guard, subscribed *subscriptions) *sse {
-	return &sse{guard: g, subscribed: subscribed, sessions: make(map[string]*sseSession)}
+func newSSE(g *guard.Guard) *sse {
+	return &sse{guard: g, sessions: make(map[string]*sseSession)}
 }
 
 func (s *sse) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -81,15 +80,12 @@ func (s *sse) open(w http.ResponseWriter, r *http.Request) {
 
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-cache")
-	connected, err := s.guard.Server.Connect(r.Context(), session, nil)
+	connected, err := s.guard.Connect(r.Context(), session)
 	if err != nil {
 		http.Error(w, "the stream could not be opened", http.StatusInternalServerError)
 		return
 	}
-	defer func() {
-		_ = connected.Close() // nothing may write to w after this function
-		s.subscribed.forget(connected)
-	}()
+	defer func() { _ = connected.Close() }() // nothing may write to w after this function
 
 	select {
 	case <-r.Context().Done():

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/berth-mcp/berth/server/identity"
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -23,13 +24,24 @@ type Access struct {
 	Roles map[Role][]string `yaml:"roles"`
 	// ReadOnly refuses every tool that is not marked as reading only.
 	ReadOnly bool `yaml:"read_only"`
-	// Tools takes tools away from everyone.
-	Tools struct {
-		// Allow, if not empty, are the only tools there are.
-		Allow []string `yaml:"allow"`
-		// Deny are tools that are not there, even if they are allowed.
-		Deny []string `yaml:"deny"`
-	} `yaml:"tools"`
+	// Tools and Prompts, by name, and Resources, by URI or by URI template as it is
+	// listed, take these away from everyone.
+	Tools     Names `yaml:"tools"`
+	Resources Names `yaml:"resources"`
+	Prompts   Names `yaml:"prompts"`
+}
+
+// Names select among the features of one kind.
+type Names struct {
+	// Allow, if not empty, are the only ones there are.
+	Allow []string `yaml:"allow"`
+	// Deny are not there, even if they are allowed.
+	Deny []string `yaml:"deny"`
+}
+
+// names returns the selection among the features of a kind.
+func (a Access) names(of kind) Names {
+	return map[kind]Names{toolKind: a.Tools, resourceKind: a.Resources, promptKind: a.Prompts}[of]
 }
 
 // ruleKinds have one entry for each kind of rule: whether it names the caller.
@@ -82,7 +94,11 @@ func (a Access) role(caller identity.Caller) Role {
 // in its context.
 func (g *Guard) authorize(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		if methods[method].open {
+		known, ok := methods[method]
+		if !ok {
+			return refuse(ctx, method, jsonrpc.CodeMethodNotFound, 0, fmt.Sprintf("this server has no method %q", cut(method)))
+		}
+		if known.open {
 			return next(ctx, method, req)
 		}
 		caller, ok := identity.FromContext(ctx)
@@ -92,52 +108,96 @@ func (g *Guard) authorize(next mcp.MethodHandler) mcp.MethodHandler {
 		role := g.access.role(caller)
 		if record := recordFrom(ctx); record != nil {
 			record.Role = role
-			if _, known := g.tools[toolName(req)]; known && method == methodCallTool {
+			if _, known := g.features[toolKind][toolName(req)]; known && method == methodCallTool {
 				record.Tool = toolName(req)
 			}
 		}
 		if role == None {
 			return refuse(ctx, method, CodeForbidden, 0, caller.Email+" has no role on this server: ask its operator for one")
 		}
-		if method == methodCallTool {
-			if why := g.forbidden(toolName(req), role); why != "" {
+		if known.wants != nil {
+			wanted, unknown := known.wants(g.features, req.GetParams())
+			if unknown != nil {
+				// Who guesses names is counted, and gets no further than this.
+				return g.limits.admit(unknown)(ctx, method, req)
+			}
+			if why := g.forbidsAny(wanted, role); why != "" {
 				return refuse(ctx, method, CodeForbidden, 0, why)
 			}
 		}
 		result, err := next(NewContext(ctx, role), method, req)
-		if list, ok := result.(*mcp.ListToolsResult); ok && err == nil {
-			return g.trim(list, role), nil
+		if err != nil {
+			return result, err
 		}
-		return result, err
+		return g.trim(result, role), nil
 	}
 }
 
-// forbidden says why a role may not use a tool; nothing if it may. A tool that
-// does not exist is for the server to refuse.
-func (g *Guard) forbidden(name string, role Role) string {
-	tool, known := g.tools[name]
-	switch {
-	case !known:
-		return ""
-	case slices.Contains(g.access.Tools.Deny, name),
-		len(g.access.Tools.Allow) > 0 && !slices.Contains(g.access.Tools.Allow, name):
-		return fmt.Sprintf("the operator of this server has switched off the tool %s", name)
-	case g.access.ReadOnly && !tool.readOnly:
-		return fmt.Sprintf("this server is read-only, and %s changes something", name)
-	case role < tool.needs:
-		return fmt.Sprintf("the tool %s is for the role %s, and yours is %s: ask the operator of this server for it", name, tool.needs, role)
+// forbidsAny says why a role may not use all of these features; nothing if it may.
+func (g *Guard) forbidsAny(all []*feature, role Role) string {
+	for _, f := range all {
+		if why := g.forbids(f, role); why != "" {
+			return why
+		}
 	}
 	return ""
 }
 
+// forbids says why a role may not use a feature; nothing if it may.
+func (g *Guard) forbids(f *feature, role Role) string {
+	names := g.access.names(f.kind)
+	switch {
+	case slices.Contains(names.Deny, f.name), len(names.Allow) > 0 && !slices.Contains(names.Allow, f.name):
+		return fmt.Sprintf("the operator of this server has switched off the %s %s", f.kind, f.name)
+	case g.access.ReadOnly && f.changes:
+		return fmt.Sprintf("this server is read-only, and %s changes something", f.name)
+	case role < f.needs:
+		return fmt.Sprintf("the %s %s is for the role %s, and yours is %s: ask the operator of this server for it", f.kind, f.name, f.needs, role)
+	}
+	return ""
+}
+
+// mayRead reports whether a role may read what is at a URI.
+func (g *Guard) mayRead(uri string, role Role) bool {
+	reached := g.features.reached(uri)
+	return role > None && len(reached) > 0 && g.forbidsAny(reached, role) == ""
+}
+
 // trim leaves out of a list what the role may not use.
-func (g *Guard) trim(list *mcp.ListToolsResult, role Role) *mcp.ListToolsResult {
-	trimmed := *list
-	trimmed.Tools = []*mcp.Tool{}
-	for _, tool := range list.Tools {
-		if _, known := g.tools[tool.Name]; known && g.forbidden(tool.Name, role) == "" {
-			trimmed.Tools = append(trimmed.Tools, tool)
+func (g *Guard) trim(result mcp.Result, role Role) mcp.Result {
+	may := func(of kind, name string) bool {
+		f, known := g.features[of][name]
+		return known && g.forbids(f, role) == ""
+	}
+	switch list := result.(type) {
+	case *mcp.ListToolsResult:
+		trimmed := *list
+		trimmed.Tools = only(list.Tools, func(t *mcp.Tool) bool { return may(toolKind, t.Name) })
+		return &trimmed
+	case *mcp.ListResourcesResult:
+		trimmed := *list
+		trimmed.Resources = only(list.Resources, func(r *mcp.Resource) bool { return may(resourceKind, r.URI) })
+		return &trimmed
+	case *mcp.ListResourceTemplatesResult:
+		trimmed := *list
+		trimmed.ResourceTemplates = only(list.ResourceTemplates, func(t *mcp.ResourceTemplate) bool { return may(resourceKind, t.URITemplate) })
+		return &trimmed
+	case *mcp.ListPromptsResult:
+		trimmed := *list
+		trimmed.Prompts = only(list.Prompts, func(p *mcp.Prompt) bool { return may(promptKind, p.Name) })
+		return &trimmed
+	}
+	return result
+}
+
+// only returns those of a list that may be seen; an empty list, and never nil, which
+// would be null in JSON, if there are none.
+func only[T any](all []T, seen func(T) bool) []T {
+	kept := []T{}
+	for _, one := range all {
+		if seen(one) {
+			kept = append(kept, one)
 		}
 	}
-	return &trimmed
+	return kept
 }

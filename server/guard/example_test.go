@@ -13,8 +13,7 @@ import (
 
 // A tool says which role it is for, and the guard sees to the rest.
 func ExampleAddTool() {
-	server := mcp.NewServer(&mcp.Implementation{Name: "example", Version: "1"}, nil)
-	g := guard.New(server, guard.Options{
+	g := guard.New(&mcp.Implementation{Name: "example", Version: "1"}, guard.Options{
 		Client: "acme",
 		Access: guard.Access{Roles: map[guard.Role][]string{guard.Manager: {"user:mara@example.com"}}},
 		Logger: slog.New(slog.DiscardHandler),
@@ -27,7 +26,7 @@ func ExampleAddTool() {
 		// On HTTP, package endpoint puts the caller into the context.
 		ctx := identity.NewContext(context.Background(), identity.Caller{Email: email})
 		inside, outside := mcp.NewInMemoryTransports()
-		if _, err := server.Connect(ctx, inside, nil); err != nil {
+		if _, err := g.Connect(ctx, inside); err != nil {
 			panic(err)
 		}
 		session, err := mcp.NewClient(&mcp.Implementation{Name: "editor", Version: "1"}, nil).Connect(ctx, outside, nil)

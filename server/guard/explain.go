@@ -22,7 +22,7 @@ func (g *Guard) explain(next mcp.MethodHandler) mcp.MethodHandler {
 		if method != methodCallTool || err != nil || !isToolError(result) {
 			return result, err
 		}
-		tool, known := g.tools[toolName(req)]
+		tool, known := g.features[toolKind][toolName(req)]
 		params, ok := req.GetParams().(*mcp.CallToolParamsRaw)
 		if !known || !ok || tool.input == nil {
 			return result, nil

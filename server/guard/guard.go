@@ -1,20 +1,18 @@
-// Package guard stands between the protocol and the tools: what it does holds
-// for every tool, whatever the tool does. It says who may do what, how much of
-// it, and leaves a record of every call.
+// Package guard stands between the protocol and the tools, resources and prompts: what it
+// does holds for each of them, whatever it does. It says who may do what, how much of
+// it, and leaves a record of every call. What was not added through it is refused, and it
+// gives the server behind it to nobody.
 //
 // It must not know any tool, nor how a caller came to be known.
 package guard
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
-	"strings"
+	"sync"
 
-	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -31,6 +29,9 @@ const (
 
 // Options configure a [Guard].
 type Options struct {
+	// Server configures the protocol's side. Its handlers get what the guard lets
+	// through; those of subscriptions are the guard's own, see Version. Optional.
+	Server *mcp.ServerOptions
 	// Client is the company whose server this is. Required.
 	Client string
 	// Access says who may do what. The zero value makes everyone a viewer.
@@ -41,53 +42,81 @@ type Options struct {
 	Logger *slog.Logger
 	// Observe is called with every record as well. Optional.
 	Observe func(context.Context, Record)
+	// Trace is called with every request before anything else. It returns the request's
+	// context, and what to call when the request ends. Optional.
+	Trace func(ctx context.Context, method string, req mcp.Request) (context.Context, func(error))
+	// Middleware sees what the guard lets through, and nothing else. Optional.
+	Middleware []mcp.Middleware
+	// Version names the state that a resource is in, as the caller in the context sees
+	// it: the same name as long as it is the same to them, and none if it is not there
+	// for them. Who subscribes is told when it is another, once [Guard.ResourceUpdated]
+	// says that it may be. Optional; without it there are no subscriptions.
+	Version func(ctx context.Context, uri string) (string, error)
 }
 
-// Guard guards one MCP server. Tools are added to it with [AddTool].
+// Guard is an MCP server of which callers may use what was added through the guard, each
+// by their role. Add everything with [AddTool], [Guard.AddResource],
+// [Guard.AddResourceTemplate] and [Guard.AddPrompt] before the first caller is served.
 type Guard struct {
-	// Server is what is guarded; resources and prompts are added to it directly.
-	Server *mcp.Server
+	// server is nobody else's: what has it can add to it, and run middleware outside of
+	// the guard's.
+	server *mcp.Server
 
-	options Options
-	access  Access
-	limits  *limiter
-	tools   map[string]declaration
+	options  Options
+	access   Access
+	limits   *limiter
+	features features
+
+	adding  sync.Mutex // held while features are added, and when that ends
+	serving bool
 }
 
-// declaration is what a tool says of itself.
-type declaration struct {
-	needs    Role
-	readOnly bool
-	input    *jsonschema.Schema
-}
+// wholeList is the length of a page of a list. A cursor to the next page would name the
+// last feature of this one, whether the caller may see it or not.
+const wholeList = 1 << 20
 
-// New puts a guard in front of a server.
-func New(server *mcp.Server, o Options) *Guard {
-	g := &Guard{Server: server, options: o, access: o.Access, limits: newLimiter(o.Limits), tools: make(map[string]declaration)}
+// New makes a server with a guard in front of it.
+func New(implementation *mcp.Implementation, o Options) *Guard {
+	g := &Guard{options: o, access: o.Access, limits: newLimiter(o.Limits), features: newFeatures()}
+	var options mcp.ServerOptions
+	if o.Server != nil {
+		options = *o.Server
+	}
+	if options.SubscribeHandler != nil || options.UnsubscribeHandler != nil {
+		panic("guard: Server.SubscribeHandler and Server.UnsubscribeHandler are the guard's own: set Version instead")
+	}
+	subscribed := newSubscriptions(g, o.Version)
+	if o.Version != nil {
+		options.SubscribeHandler, options.UnsubscribeHandler = subscribed.begin, subscribed.end
+	}
+	options.PageSize = wholeList
+	g.server = mcp.NewServer(implementation, &options)
 	// From the outside in: the record is of everything, refusals too, and a tool
 	// has no way around it.
-	server.AddReceivingMiddleware(
+	g.server.AddReceivingMiddleware(slices.Concat([]mcp.Middleware{
+		trace(o.Trace),
 		audit(o),
 		g.authorize,
 		g.limits.admit,
 		g.explain,
 		recoverPanics(o.Logger),
-	)
+	}, o.Middleware)...)
+	g.server.AddSendingMiddleware(subscribed.trim)
 	return g
 }
 
-// AddTool adds a tool that callers with the role needs, or a higher one, may
-// use. What the annotations say about reading only is what the read-only switch
-// goes by. See [mcp.AddTool] for the rest.
-func AddTool[In, Out any](g *Guard, needs Role, tool *mcp.Tool, handler mcp.ToolHandlerFor[In, Out]) {
-	input, given := tool.InputSchema.(*jsonschema.Schema)
-	if !given && tool.InputSchema == nil {
-		input, _ = jsonschema.For[In](nil) // if there is none, mcp.AddTool says why
+// trace calls [Options.Trace] around each request.
+func trace(begin func(context.Context, string, mcp.Request) (context.Context, func(error))) mcp.Middleware {
+	return func(next mcp.MethodHandler) mcp.MethodHandler {
+		if begin == nil {
+			return next
+		}
+		return func(ctx context.Context, method string, req mcp.Request) (result mcp.Result, err error) {
+			ctx, end := begin(ctx, method, req)
+			defer func() { end(err) }()
+			return next(ctx, method, req)
+		}
 	}
-	g.tools[tool.Name] = declaration{
-		needs: needs, readOnly: tool.Annotations != nil && tool.Annotations.ReadOnlyHint, input: input,
-	}
-	mcp.AddTool(g.Server, tool, handler)
 }
 
 // OpenStream counts an event stream that the caller in the context opens outside of
@@ -121,28 +150,6 @@ func (g *Guard) enter(ctx context.Context, of load, kind string) (leave func(), 
 		}
 	}
 	return leave, wait, why
-}
-
-// Check gives an error for each tool that the configuration names and that has
-// not been added: a misspelt name in a list of denied tools would deny nothing.
-func (g *Guard) Check() error {
-	var problems []error
-	check := func(field, name string) {
-		if _, ok := g.tools[name]; !ok {
-			problems = append(problems, fmt.Errorf("%s: there is no tool %q; the tools are %s",
-				field, name, strings.Join(slices.Sorted(maps.Keys(g.tools)), ", ")))
-		}
-	}
-	for _, name := range g.access.Tools.Allow {
-		check("access.tools.allow", name)
-	}
-	for _, name := range g.access.Tools.Deny {
-		check("access.tools.deny", name)
-	}
-	for _, name := range slices.Sorted(maps.Keys(g.limits.ToolTimeouts)) {
-		check("limits.tool_timeouts", name)
-	}
-	return errors.Join(problems...)
 }
 
 // refuse answers a request that was not carried out, and says so in its record.

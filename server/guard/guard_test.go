@@ -61,7 +61,7 @@ func TestEachRoleListsExactlyTheToolsThatItMayCall(t *testing.T) {
 func TestAToolThatIsAddedPastTheGuardIsNotListed(t *testing.T) {
 	g := newGuarded(guard.Options{})
 	g.add("known", guard.Viewer, true, answering(""))
-	mcp.AddTool(g.server, &mcp.Tool{Name: "stray"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+	mcp.AddTool(guard.ServerOf(g.guard), &mcp.Tool{Name: "stray"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
 		return nil, nil, nil
 	})
 	list, err := g.as(t, person("ada@example.com")).ListTools(t.Context(), nil)
@@ -109,7 +109,7 @@ func TestWhoIsNotKnownMayDoNothing(t *testing.T) {
 	g := newGuarded(guard.Options{Access: guard.Access{Default: new(guard.Admin)}})
 	g.add("tool", guard.Viewer, true, answering("done"))
 	inside, outside := mcp.NewInMemoryTransports()
-	_, err := g.server.Connect(t.Context(), inside, nil)
+	_, err := g.guard.Connect(t.Context(), inside)
 	require.NoError(t, err)
 	session, err := mcp.NewClient(&mcp.Implementation{Name: "editor", Version: "1"}, nil).Connect(t.Context(), outside, nil)
 	require.NoError(t, err)
@@ -188,10 +188,10 @@ func TestEachCallLeavesOneRecord(t *testing.T) {
 	g.add("works", guard.Viewer, true, answering("done"))
 	g.add("fails", guard.Viewer, true, func(context.Context) (string, error) { return "", errors.New("no such goal") })
 	g.add("manages", guard.Manager, true, answering("done"))
-	g.server.AddResource(&mcp.Resource{URI: "portal://goals", Name: "goals"}, func(context.Context, *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+	g.guard.AddResource(guard.Viewer, &mcp.Resource{URI: "portal://goals", Name: "goals"}, func(context.Context, *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
 		return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: "portal://goals", Text: "[]"}}}, nil
 	})
-	g.server.AddPrompt(&mcp.Prompt{Name: "weekly"}, func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
+	g.guard.AddPrompt(guard.Viewer, &mcp.Prompt{Name: "weekly"}, func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
 		return &mcp.GetPromptResult{}, nil
 	})
 	caller := person("ada@example.com", "viewer")

@@ -18,20 +18,19 @@ import (
 
 // guarded is an MCP server with a guard, and its log.
 type guarded struct {
-	server *mcp.Server
-	guard  *guard.Guard
-	log    *logtest.Buffer
+	guard *guard.Guard
+	log   *logtest.Buffer
 }
 
 func newGuarded(o guard.Options) guarded {
 	g := guarded{log: new(logtest.Buffer)}
 	o.Client, o.Logger = "acme", cloudlog.New(g.log, slog.LevelInfo, "")
-	g.server = mcp.NewServer(&mcp.Implementation{Name: "test", Version: "1"}, &mcp.ServerOptions{
-		CompletionHandler: func(context.Context, *mcp.CompleteRequest) (*mcp.CompleteResult, error) {
-			return &mcp.CompleteResult{Completion: mcp.CompletionResultDetails{Values: []string{}}}, nil
+	o.Server = &mcp.ServerOptions{
+		CompletionHandler: func(_ context.Context, req *mcp.CompleteRequest) (*mcp.CompleteResult, error) {
+			return &mcp.CompleteResult{Completion: mcp.CompletionResultDetails{Values: []string{"completes " + req.Params.Argument.Name}}}, nil
 		},
-	})
-	g.guard = guard.New(g.server, o)
+	}
+	g.guard = guard.New(&mcp.Implementation{Name: "test", Version: "1"}, o)
 	return g
 }
 
@@ -64,7 +63,7 @@ func (g guarded) connect(t testing.TB, caller identity.Caller) (*mcp.ClientSessi
 	inside, outside := mcp.NewInMemoryTransports()
 	// In-memory connections have no requests to take a caller from; as on HTTP, the
 	// server's context carries it.
-	connected, err := g.server.Connect(identity.NewContext(t.Context(), caller), inside, nil)
+	connected, err := g.guard.Connect(identity.NewContext(t.Context(), caller), inside)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = connected.Close() })
 	session, err := mcp.NewClient(&mcp.Implementation{Name: "editor", Version: "1"}, nil).Connect(t.Context(), outside, nil)

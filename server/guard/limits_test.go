@@ -54,7 +54,7 @@ func TestWhatEditorsAskByThemselvesHasAnEnd(t *testing.T) {
 		t.Run(method, func(t *testing.T) {
 			g := newGuarded(guard.Options{Limits: guard.Limits{CallsPerMinute: 1, Burst: 2}})
 			g.add("tool", guard.Viewer, true, answering("done"))
-			g.server.AddPrompt(&mcp.Prompt{Name: "x"}, nil)
+			g.guard.AddPrompt(guard.Viewer, &mcp.Prompt{Name: "x"}, nil)
 			session := g.as(t, person("ada@example.com"))
 			var busy *jsonrpc.Error
 			for asked := 0; busy == nil; asked++ {
@@ -166,6 +166,12 @@ func TestAResultThatIsTooLargeIsReplaced(t *testing.T) {
 	guard.AddTool(g.guard, guard.Viewer, &mcp.Tool{Name: "structured"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, []string, error) {
 		return nil, []string{strings.Repeat("x", 600)}, nil // once as text, once as structure
 	})
+	g.guard.AddResource(guard.Viewer, &mcp.Resource{URI: "portal://goals", Name: "goals"}, func(context.Context, *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+		return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: "portal://goals", Text: strings.Repeat("x", 1001)}}}, nil
+	})
+	g.guard.AddPrompt(guard.Viewer, &mcp.Prompt{Name: "weekly"}, func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
+		return &mcp.GetPromptResult{Messages: []*mcp.PromptMessage{{Role: "user", Content: &mcp.TextContent{Text: strings.Repeat("x", 1001)}}}}, nil
+	})
 	session := g.as(t, person("ada@example.com"))
 	assert.False(t, call(t, session, "small", nil).IsError)
 	for _, tool := range []string{"large", "structured"} {
@@ -174,12 +180,6 @@ func TestAResultThatIsTooLargeIsReplaced(t *testing.T) {
 		assert.Contains(t, text(result), "1000 are the most")
 	}
 
-	g.server.AddResource(&mcp.Resource{URI: "portal://goals", Name: "goals"}, func(context.Context, *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
-		return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: "portal://goals", Text: strings.Repeat("x", 1001)}}}, nil
-	})
-	g.server.AddPrompt(&mcp.Prompt{Name: "weekly"}, func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
-		return &mcp.GetPromptResult{Messages: []*mcp.PromptMessage{{Role: "user", Content: &mcp.TextContent{Text: strings.Repeat("x", 1001)}}}}, nil
-	})
 	_, err := session.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: "portal://goals"})
 	assert.ErrorContains(t, err, "1000 are the most")
 	_, err = session.GetPrompt(t.Context(), &mcp.GetPromptParams{Name: "weekly"})

@@ -58,9 +58,13 @@ type method struct {
 	// are kept only if it was refused. about fills in what was asked for.
 	kind  string
 	about func(*Record, mcp.Params)
+	// wants finds the features that a request is for, each of which the caller must be
+	// allowed. If the guard does not know one, it gives the handler that says so in the
+	// server's place. Nil for methods that are for no feature.
+	wants func(features, mcp.Params) (wanted []*feature, unknown mcp.MethodHandler)
 }
 
-// methods are those that are not a call without a record that needs a role.
+// methods are all that the guard knows. Any other is refused, whoever asks.
 var methods = map[string]method{
 	"initialize":                       {load: light, open: true},
 	"notifications/initialized":        {load: light, open: true},
@@ -74,14 +78,15 @@ var methods = map[string]method{
 	"prompts/list":             {load: light},
 	"resources/list":           {load: light},
 	"resources/templates/list": {load: light},
-	"resources/unsubscribe":    {load: light},
-	"completion/complete":      {load: light},
+	"resources/unsubscribe":    {load: light, wants: wantsUnsubscribed},
+	"completion/complete":      {load: light, wants: wantsCompletion},
+	"logging/setLevel":         {load: light},
 
-	methodCallTool:        {kind: "tool call", about: aboutTool},
-	"resources/read":      {kind: "resource read", about: aboutResource},
-	"prompts/get":         {kind: "prompt get", about: aboutPrompt},
-	"resources/subscribe": {load: light, kind: "subscription", about: aboutSubscription},
-	MethodListen:          {load: stream, kind: "subscription", about: aboutListening},
+	methodCallTool:        {kind: "tool call", about: aboutTool, wants: wantsTool},
+	"resources/read":      {kind: "resource read", about: aboutResource, wants: wantsResource},
+	"prompts/get":         {kind: "prompt get", about: aboutPrompt, wants: wantsPrompt},
+	"resources/subscribe": {load: light, kind: "subscription", about: aboutSubscription, wants: wantsSubscribed},
+	MethodListen:          {load: stream, kind: "subscription", about: aboutListening, wants: wantsListening},
 }
 
 func aboutTool(r *Record, params mcp.Params) {

@@ -30,18 +30,18 @@ const (
 // uriOf is the URI of the resource that a document is.
 func uriOf(name string) string { return scheme + strings.TrimSuffix(name, ".yaml") }
 
-func (p *Portal) registerResources(server *mcp.Server) {
+func (p *Portal) registerResources(g *guard.Guard) {
 	for _, resource := range []*mcp.Resource{
 		{URI: goalsURI, Name: "goals", Title: "Goals", Description: "All goals agreed with the client, without notes and history.", MIMEType: jsonType},
 		{URI: deliverablesURI, Name: "deliverables", Title: "Deliverables", Description: "All deliverables agreed with the client, without notes and history.", MIMEType: jsonType},
 	} {
-		server.AddResource(resource, p.readResource)
+		g.AddResource(guard.Viewer, resource, p.readResource)
 	}
 	for _, template := range []*mcp.ResourceTemplate{
 		{URITemplate: goalTemplate, Name: "goal", Title: "Goal", Description: "One goal, with its notes and history.", MIMEType: jsonType},
 		{URITemplate: deliverableTemplate, Name: "deliverable", Title: "Deliverable", Description: "One deliverable, with its notes and history.", MIMEType: jsonType},
 	} {
-		server.AddResourceTemplate(template, p.readResource)
+		g.AddResourceTemplate(guard.Viewer, template, p.readResource)
 	}
 }
 
@@ -125,12 +125,12 @@ const (
 	promptPlan   = "plan_next_deliverable"
 )
 
-func (p *Portal) registerPrompts(server *mcp.Server) {
-	server.AddPrompt(&mcp.Prompt{
+func (p *Portal) registerPrompts(g *guard.Guard) {
+	g.AddPrompt(guard.Viewer, &mcp.Prompt{
 		Name: promptWeekly, Title: "Weekly status",
 		Description: "Writes the week's status of the client's goals, from the portal.",
 	}, p.weeklyStatus)
-	server.AddPrompt(&mcp.Prompt{
+	g.AddPrompt(guard.Viewer, &mcp.Prompt{
 		Name: promptPlan, Title: "Plan the next deliverable",
 		Description: "Plans what to deliver next for a goal, from its acceptance criteria and dependencies.",
 		Arguments:   []*mcp.PromptArgument{{Name: "goal", Title: "Goal", Description: "id of the goal, such as G1", Required: true}},

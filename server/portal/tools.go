@@ -31,8 +31,8 @@ func (p *Portal) Register(g *guard.Guard) {
 		p.registerWriting(g)
 	}
 	p.registerExchange(g)
-	p.registerResources(g.Server)
-	p.registerPrompts(g.Server)
+	p.registerResources(g)
+	p.registerPrompts(g)
 }
 
 // reading and writing say what is true of a tool. None of them reaches beyond the

@@ -20,8 +20,8 @@ import (
 // served is a portal behind a guard, and a client of it that has a role.
 func served(t testing.TB, p *portal.Portal, role guard.Role) *mcp.ClientSession {
 	t.Helper()
-	server := mcp.NewServer(&mcp.Implementation{Name: "test", Version: "1"}, &mcp.ServerOptions{CompletionHandler: p.Complete})
-	g := guard.New(server, guard.Options{
+	g := guard.New(&mcp.Implementation{Name: "test", Version: "1"}, guard.Options{
+		Server: &mcp.ServerOptions{CompletionHandler: p.Complete},
 		Client: "acme", Access: guard.Access{Default: &role}, Logger: slog.New(slog.DiscardHandler),
 		Limits: guard.Limits{CallsPerMinute: 1e6, Burst: 1e6},
 	})
@@ -29,7 +29,7 @@ func served(t testing.TB, p *portal.Portal, role guard.Role) *mcp.ClientSession 
 	require.NoError(t, g.Check())
 	inside, outside := mcp.NewInMemoryTransports()
 	ctx := identity.NewContext(t.Context(), identity.Caller{Email: role.String() + "@example.com", Mode: identity.ModeOIDC})
-	connected, err := server.Connect(ctx, inside, nil)
+	connected, err := g.Connect(ctx, inside)
 	require.NoError(t, err)
 	session, err := mcp.NewClient(&mcp.Implementation{Name: "editor", Version: "1"}, nil).Connect(t.Context(), outside, nil)
 	require.NoError(t, err)
@@ -227,11 +227,10 @@ func TestResourcesPromptsAndCompletionShowWhatOneMaySee(t *testing.T) {
 func TestALongImportTellsHowFarItIs(t *testing.T) {
 	p, _ := inDir(t)
 	role := guard.Admin
-	server := mcp.NewServer(&mcp.Implementation{Name: "test", Version: "1"}, nil)
-	g := guard.New(server, guard.Options{Client: "acme", Access: guard.Access{Default: &role}, Logger: slog.New(slog.DiscardHandler)})
+	g := guard.New(&mcp.Implementation{Name: "test", Version: "1"}, guard.Options{Client: "acme", Access: guard.Access{Default: &role}, Logger: slog.New(slog.DiscardHandler)})
 	p.Register(g)
 	inside, outside := mcp.NewInMemoryTransports()
-	_, err := server.Connect(identity.NewContext(t.Context(), identity.Caller{Email: "ada@example.com"}), inside, nil)
+	_, err := g.Connect(identity.NewContext(t.Context(), identity.Caller{Email: "ada@example.com"}), inside)
 	require.NoError(t, err)
 	told := make(chan string, 10)
 	client := mcp.NewClient(&mcp.Implementation{Name: "editor", Version: "1"}, &mcp.ClientOptions{

@@ -156,26 +156,27 @@ func (t *Telemetry) HTTP(next http.Handler) http.Handler {
 	})
 }
 
-// Middleware makes a span of each request. Its parent is what the request's _meta
-// says, which may be closer than what its headers say.
-func (t *Telemetry) Middleware(next mcp.MethodHandler) mcp.MethodHandler {
+// Trace begins a span of a request; the function that it returns ends it. Its parent is
+// what the request's _meta says, which may be closer than what its headers say.
+func (t *Telemetry) Trace(ctx context.Context, method string, req mcp.Request) (context.Context, func(error)) {
 	if t == nil {
-		return next
+		return ctx, func(error) {}
 	}
-	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-		ctx = t.propagator.Extract(ctx, metaOf(req))
-		name, attributes := describe(method, req)
-		ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attributes...))
-		defer span.End()
-		if method == guard.MethodListen {
-			t.streams.Add(ctx, 1)
-			defer t.streams.Add(ctx, -1)
+	ctx = t.propagator.Extract(ctx, metaOf(req))
+	name, attributes := describe(method, req)
+	ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attributes...))
+	listening := method == guard.MethodListen
+	if listening {
+		t.streams.Add(ctx, 1)
+	}
+	return ctx, func(err error) {
+		if listening {
+			t.streams.Add(ctx, -1)
 		}
-		result, err := next(ctx, method, req)
 		if err != nil {
 			span.SetStatus(codes.Error, "") // the text may hold what the caller sent
 		}
-		return result, err
+		span.End()
 	}
 }
 
