@@ -62,10 +62,11 @@ type Guard struct {
 	// the guard's.
 	server *mcp.Server
 
-	options  Options
-	access   Access
-	limits   *limiter
-	features features
+	options    Options
+	access     Access
+	limits     *limiter
+	features   features
+	subscribed *subscriptions
 
 	adding  sync.Mutex // held while features are added, and when that ends
 	serving bool
@@ -85,9 +86,9 @@ func New(implementation *mcp.Implementation, o Options) *Guard {
 	if options.SubscribeHandler != nil || options.UnsubscribeHandler != nil {
 		panic("guard: Server.SubscribeHandler and Server.UnsubscribeHandler are the guard's own: set Version instead")
 	}
-	subscribed := newSubscriptions(g, o.Version)
+	g.subscribed = newSubscriptions(g, o.Version)
 	if o.Version != nil {
-		options.SubscribeHandler, options.UnsubscribeHandler = subscribed.begin, subscribed.end
+		options.SubscribeHandler, options.UnsubscribeHandler = g.subscribed.begin, g.subscribed.end
 	}
 	options.PageSize = wholeList
 	g.server = mcp.NewServer(implementation, &options)
@@ -101,7 +102,7 @@ func New(implementation *mcp.Implementation, o Options) *Guard {
 		g.explain,
 		recoverPanics(o.Logger),
 	}, o.Middleware)...)
-	g.server.AddSendingMiddleware(subscribed.trim)
+	g.server.AddSendingMiddleware(g.subscribed.trim)
 	return g
 }
 
