@@ -21,7 +21,31 @@ type greetOut struct {
 	Greeting string `json:"greeting"`
 }
 
-// A server with a tool of one's own, behind everything that holds for every tool.
+// register adds a tool, a resource and a prompt, each with the role that it needs.
+func register(g *guard.Guard) {
+	guard.AddTool(g, guard.Viewer, &mcp.Tool{
+		Name:        "greet",
+		Description: "Greets somebody.",
+		Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true},
+	}, func(ctx context.Context, _ *mcp.CallToolRequest, in greetIn) (*mcp.CallToolResult, greetOut, error) {
+		caller, _ := identity.FromContext(ctx)
+		return nil, greetOut{Greeting: caller.Email + " greets " + in.Name}, nil
+	})
+	g.AddResourceTemplate(guard.Manager, &mcp.ResourceTemplate{
+		URITemplate: "greetings://guests/{name}", Name: "guest", Description: "How often somebody was greeted.",
+	}, func(_ context.Context, req *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+		return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: req.Params.URI, Text: "once"}}}, nil
+	})
+	g.AddPrompt(guard.Viewer, &mcp.Prompt{Name: "welcome", Description: "Welcomes a guest."},
+		func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) {
+			return &mcp.GetPromptResult{Messages: []*mcp.PromptMessage{{
+				Role: "user", Content: &mcp.TextContent{Text: "Welcome the guest, and greet them."},
+			}}}, nil
+		})
+}
+
+// A server with a tool, a resource and a prompt of one's own, behind everything that holds
+// for all of them.
 func Example() {
 	verifier, err := identity.New(identity.Options{Mode: identity.ModeDev, Getenv: func(string) string { return "" }})
 	if err != nil {
@@ -29,19 +53,10 @@ func Example() {
 	}
 	handler, err := endpoint.New(endpoint.Options{
 		Implementation: &mcp.Implementation{Name: "greeter", Version: "1"},
-		Register: func(g *guard.Guard) {
-			guard.AddTool(g, guard.Viewer, &mcp.Tool{
-				Name:        "greet",
-				Description: "Greets somebody.",
-				Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true},
-			}, func(ctx context.Context, _ *mcp.CallToolRequest, in greetIn) (*mcp.CallToolResult, greetOut, error) {
-				caller, _ := identity.FromContext(ctx)
-				return nil, greetOut{Greeting: caller.Email + " greets " + in.Name}, nil
-			})
-		},
-		Verifier: verifier,
-		Client:   "acme",
-		Logger:   slog.New(slog.DiscardHandler),
+		Register:       register,
+		Verifier:       verifier,
+		Client:         "acme",
+		Logger:         slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		panic(err)
@@ -61,5 +76,15 @@ func Example() {
 		panic(err)
 	}
 	fmt.Println(result.StructuredContent)
-	// Output: map[greeting:dev@localhost greets the client]
+	prompt, err := session.GetPrompt(ctx, &mcp.GetPromptParams{Name: "welcome"})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(prompt.Messages[0].Content.(*mcp.TextContent).Text)
+	_, err = session.ReadResource(ctx, &mcp.ReadResourceParams{URI: "greetings://guests/ada"})
+	fmt.Println(err)
+	// Output:
+	// map[greeting:dev@localhost greets the client]
+	// Welcome the guest, and greet them.
+	// calling "resources/read": the resource greetings://guests/{name} is for the role manager, and yours is viewer: ask the operator of this server for it
 }
