@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/berth-mcp/berth/internal/ascii"
 	"github.com/berth-mcp/berth/server/identity"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -17,10 +18,10 @@ import (
 type Access struct {
 	// Default is the role of a caller that no rule names; viewer if nil.
 	Default *Role `yaml:"default"`
-	// Roles give callers a role, by rules of the form user:E-MAIL,
-	// serviceAccount:E-MAIL, domain:DOMAIN (of the e-mail) or group:NAME (as a
-	// token says, in mode oidc). A caller whom several rules name has the
-	// highest of their roles.
+	// Roles give callers a role, by rules of the form subject:ISSUER#SUBJECT (see
+	// [identity.Caller.Key]), user:E-MAIL, serviceAccount:E-MAIL, domain:DOMAIN (of
+	// the e-mail) or group:NAME (as a token says, in mode oidc). A caller whom
+	// several rules name has the highest of their roles.
 	Roles map[Role][]string `yaml:"roles"`
 	// ReadOnly refuses every tool that is not marked as reading only.
 	ReadOnly bool `yaml:"read_only"`
@@ -44,15 +45,33 @@ func (a Access) names(of kind) Names {
 	return map[kind]Names{toolKind: a.Tools, resourceKind: a.Resources, promptKind: a.Prompts}[of]
 }
 
-// ruleKinds have one entry for each kind of rule: whether it names the caller.
-var ruleKinds = map[string]func(caller identity.Caller, name string) bool{
-	"user":           func(c identity.Caller, name string) bool { return c.Email == strings.ToLower(name) },
-	"serviceAccount": func(c identity.Caller, name string) bool { return c.Email == strings.ToLower(name) },
-	"domain": func(c identity.Caller, name string) bool {
+// ruleKind is one kind of rule: whether a rule names the caller, and what is wrong with
+// the name in one.
+type ruleKind struct {
+	names func(caller identity.Caller, name string) bool
+	check func(name string) error
+}
+
+// ruleKinds are all of them. Names of people and domains have no case, and only ASCII's:
+// an address with any other letter is no caller's.
+var ruleKinds = map[string]ruleKind{
+	"subject":        {func(c identity.Caller, name string) bool { return name != "" && c.Key() == name }, identity.CheckKey},
+	"user":           {hasEmail, checkASCII},
+	"serviceAccount": {hasEmail, checkASCII},
+	"domain": {func(c identity.Caller, name string) bool {
 		_, domain, _ := strings.Cut(c.Email, "@")
-		return domain == strings.ToLower(name)
-	},
-	"group": func(c identity.Caller, name string) bool { return slices.Contains(c.Groups, name) },
+		return domain == ascii.Lower(name)
+	}, checkASCII},
+	"group": {func(c identity.Caller, name string) bool { return slices.Contains(c.Groups, name) }, func(string) error { return nil }},
+}
+
+func hasEmail(c identity.Caller, name string) bool { return c.Email == ascii.Lower(name) }
+
+func checkASCII(name string) error {
+	if !ascii.Is(name) {
+		return errors.New("it has characters other than ASCII, and no caller's address has any: write a domain as DNS does, with xn--")
+	}
+	return nil
 }
 
 // Check gives every problem of the rules.
@@ -60,9 +79,14 @@ func (a Access) Check() error {
 	var problems []error
 	for _, role := range slices.Sorted(maps.Keys(a.Roles)) {
 		for _, rule := range a.Roles[role] {
-			kind, name, found := strings.Cut(rule, ":")
-			if _, known := ruleKinds[kind]; !known || !found || name == "" {
-				problems = append(problems, fmt.Errorf("access.roles.%s: %q names nobody: write user:, serviceAccount:, domain: or group:, and then whom", role, rule))
+			name, value, found := strings.Cut(rule, ":")
+			kind, known := ruleKinds[name]
+			if !known || !found || value == "" {
+				problems = append(problems, fmt.Errorf("access.roles.%s: %q names nobody: write subject:, user:, serviceAccount:, domain: or group:, and then whom", role, rule))
+				continue
+			}
+			if err := kind.check(value); err != nil {
+				problems = append(problems, fmt.Errorf("access.roles.%s: %q: %w", role, rule, err))
 			}
 		}
 	}
@@ -75,7 +99,7 @@ func (a Access) role(caller identity.Caller) Role {
 	for role, rules := range a.Roles {
 		for _, rule := range rules {
 			kind, name, _ := strings.Cut(rule, ":")
-			if ruleKinds[kind](caller, name) {
+			if ruleKinds[kind].names(caller, name) {
 				highest, named = max(highest, role), true
 			}
 		}

@@ -32,12 +32,14 @@ type Record struct {
 	Method, Tool string
 	// Arguments are those of the call, without secrets and cut; see [Redact].
 	Arguments any
-	// Caller is for whom the call was made, and Via through whose door.
-	Caller, Via string
-	Role        Role
-	Outcome     string
-	Reason      string // why it was refused
-	Duration    time.Duration
+	// Issuer and Subject are for whom the call was made, Caller is their address, and
+	// Via through whose door it came.
+	Issuer, Subject, Caller, Via string
+
+	Role     Role
+	Outcome  string
+	Reason   string // why it was refused
+	Duration time.Duration
 
 	field string // what Name is called in the log
 }
@@ -82,12 +84,14 @@ func audit(o Options) mcp.Middleware {
 // newRecord begins a record of what the caller in the context asks for.
 func newRecord(ctx context.Context, kind string) *Record {
 	caller, _ := identity.FromContext(ctx)
-	return &Record{Kind: kind, Caller: caller.Email, Via: caller.Via}
+	return &Record{Kind: kind, Issuer: caller.Issuer, Subject: caller.Subject, Caller: caller.Email, Via: caller.Via}
 }
 
 func (r *Record) log(ctx context.Context, o Options) {
 	attrs := []slog.Attr{
 		slog.String("caller", r.Caller),
+		slog.String("issuer", r.Issuer),
+		slog.String("subject", r.Subject),
 		slog.String("client", o.Client),
 		slog.String("method", r.Method),
 		slog.String("role", r.Role.String()),

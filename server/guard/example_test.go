@@ -24,7 +24,7 @@ func ExampleAddTool() {
 
 	for _, email := range []string{"mara@example.com", "vera@example.com"} {
 		// On HTTP, package endpoint puts the caller into the context.
-		ctx := identity.NewContext(context.Background(), identity.Caller{Email: email})
+		ctx := identity.NewContext(context.Background(), identity.Caller{Issuer: "https://login.example.com", Subject: "sub-of-" + email, Email: email})
 		inside, outside := mcp.NewInMemoryTransports()
 		if _, err := g.Connect(ctx, inside); err != nil {
 			panic(err)

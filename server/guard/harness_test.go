@@ -74,7 +74,7 @@ func (g guarded) connect(t testing.TB, caller identity.Caller) (*mcp.ClientSessi
 }
 
 func person(email string, groups ...string) identity.Caller {
-	return identity.Caller{Email: email, Mode: identity.ModeOIDC, Groups: groups}
+	return identity.Caller{Issuer: "https://login.example.com", Subject: "sub-of-" + email, Email: email, Mode: identity.ModeOIDC, Groups: groups}
 }
 
 func call(t *testing.T, session *mcp.ClientSession, tool string, arguments any) *mcp.CallToolResult {

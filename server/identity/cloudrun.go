@@ -2,12 +2,15 @@ package identity
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/go-jose/go-jose/v4/json"
+
+	"github.com/berth-mcp/berth/internal/ascii"
 )
 
 const (
@@ -24,10 +27,6 @@ const (
 	// maxToken bounds what is decoded, in bytes. Google's ID tokens have about
 	// 1,200.
 	maxToken = 16 << 10
-
-	// maxEmail is the longest e-mail address that RFC 3696 (errata 1690)
-	// allows, in bytes.
-	maxEmail = 254
 
 	// clockSkew is how far this machine's clock may be from the platform's.
 	clockSkew = 30 * time.Second
@@ -111,14 +110,19 @@ func (c CloudRun) caller(values []string) (Caller, error) {
 	if late := float64(c.now().Unix()) - claims.Expires; late > clockSkew.Seconds() {
 		return Caller{}, fmt.Errorf("the token expired %.0f s ago", late)
 	}
-	email := strings.ToLower(claims.Email)
-	if !plausibleEmail(email) {
+	email, err := NormalizeEmail(claims.Email)
+	if errors.Is(err, errNoEmail) {
 		return Caller{}, errors.New("the token names no e-mail address; if a service account calls, ask for its ID token with the e-mail included")
+	}
+	if err != nil {
+		return Caller{}, fmt.Errorf("the token's e-mail address: %w", err)
 	}
 	if !claims.EmailVerified {
 		return Caller{}, errors.New("the token's e-mail address is not verified")
 	}
-	return Caller{Email: email, Subject: claims.Subject, Issuer: claims.Issuer, Mode: ModeCloudRun}, nil
+	// The platform checks tokens of one issuer, so there is no other that could have
+	// vouched for the address.
+	return known(Caller{Issuer: claims.Issuer, Subject: claims.Subject, Email: email, ClaimsByEmail: true, Mode: ModeCloudRun})
 }
 
 // bearer takes the token out of the values of one header.
@@ -132,7 +136,7 @@ func bearer(values []string) (string, error) {
 		return "", errors.New("it is there more than once, and only one of them was checked")
 	}
 	scheme, token, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+	if !ascii.EqualFold(scheme, "Bearer") || token == "" {
 		return "", errors.New("it is not of the form Bearer TOKEN")
 	}
 	return token, nil
@@ -161,20 +165,12 @@ func checkedClaims(token string) (claims, error) {
 	return c, nil
 }
 
+// decodePart decodes a JSON object of a token by exact names, each of which may be
+// there once. encoding/json would not do: it takes EMAIL for email, and of two the last.
 func decodePart(part string, into any) error {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(part)
 	if err != nil {
 		return err
 	}
 	return json.Unmarshal(raw, into)
-}
-
-// plausibleEmail is not a judgement of the address, which is the issuer's, but
-// keeps what could not be one out of logs and answers.
-func plausibleEmail(s string) bool {
-	local, domain, ok := strings.Cut(s, "@")
-	if !ok || local == "" || domain == "" || len(s) > maxEmail {
-		return false
-	}
-	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }) && !strings.Contains(domain, "@")
 }

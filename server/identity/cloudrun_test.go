@@ -81,7 +81,7 @@ func TestCloudRunKnowsTheCallerFromTheHeaderThatThePlatformChecked(t *testing.T)
 				return
 			}
 			require.NoError(t, err)
-			assert.Equal(t, identity.Caller{Email: c.want, Subject: "sub-of-" + c.want, Issuer: "https://accounts.google.com", Mode: identity.ModeCloudRun}, caller)
+			assert.Equal(t, identity.Caller{Email: c.want, Subject: "sub-of-" + c.want, Issuer: "https://accounts.google.com", ClaimsByEmail: true, Mode: identity.ModeCloudRun}, caller)
 		})
 	}
 }

@@ -14,5 +14,5 @@ func newDev(Options) (Verifier, error) { return Dev{}, nil }
 
 // Verify implements [Verifier]; it never fails.
 func (Dev) Verify(*http.Request) (Caller, error) {
-	return Caller{Email: DevEmail, Mode: ModeDev}, nil
+	return Caller{Issuer: DevIssuer, Subject: DevEmail, Email: DevEmail, ClaimsByEmail: true, Mode: ModeDev}, nil
 }

@@ -47,15 +47,23 @@ type Options struct {
 	OIDC OIDCConfig
 }
 
-// Caller is who sent a request.
+// Caller is who sent a request. Who that is, Issuer and Subject say: see
+// [Caller.Key].
 type Caller struct {
-	// Email is lower case, such as "ada@example.com", and never empty.
-	Email string
-	// Subject is the issuer's own lasting name for the caller; an e-mail may
-	// be given to someone else one day. Empty where the mode knows none.
-	Subject string
-	// Issuer is the URL of who says so; empty in mode dev.
+	// Issuer is the URL of who says so, exactly as it was verified; [DevIssuer] in
+	// mode dev. Never empty.
 	Issuer string
+	// Subject is the issuer's own lasting name for the caller, in printable ASCII.
+	// Never empty.
+	Subject string
+	// Email is verified, ASCII and lower case, such as "ada@example.com", and never
+	// empty. It is for people to read, and for rules that name addresses. Nothing
+	// belongs to it: it may be given to someone else one day.
+	Email string
+	// ClaimsByEmail reports whether records that name only Email, and no issuer and
+	// subject, may be taken for this caller's: no other issuer could have vouched for
+	// the address; see [OIDCConfig].LegacyIssuer.
+	ClaimsByEmail bool
 	// Groups are those that the issuer says the caller is in; see
 	// [Issuer.GroupsClaim]. Only mode oidc knows any.
 	Groups []string
@@ -67,16 +75,13 @@ type Caller struct {
 	Mode Mode
 }
 
-// Key tells callers apart: two requests have the same key if they are of the
-// same person, known in the same way, through the same door.
-func (c Caller) Key() string {
-	return strings.Join([]string{string(c.Mode), c.Issuer, c.Subject, c.Email, c.Via}, "\n")
-}
-
-// Same says if another request's caller is this one, and in the same groups, so
-// that what this one may do is what the other may.
+// Same says if another request's caller is this one, known in the same way, through
+// the same door, and with the same address and groups, so that what this one may do is
+// what the other may.
 func (c Caller) Same(other Caller) bool {
-	return c.Key() == other.Key() && slices.Equal(slices.Sorted(slices.Values(c.Groups)), slices.Sorted(slices.Values(other.Groups)))
+	return c.Key() != "" && c.Key() == other.Key() &&
+		c.Mode == other.Mode && c.Email == other.Email && c.Via == other.Via &&
+		slices.Equal(slices.Sorted(slices.Values(c.Groups)), slices.Sorted(slices.Values(other.Groups)))
 }
 
 // Verifier tells who sent a request. Its errors go to the operator's log: they

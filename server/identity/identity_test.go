@@ -48,7 +48,7 @@ func TestDevTakesEveryoneForTheSame(t *testing.T) {
 	require.NoError(t, err)
 	caller, err := v.Verify(request([2]string{authorization, "Bearer " + identitytest.PlatformToken("eve@example.com", nil)}))
 	require.NoError(t, err)
-	assert.Equal(t, identity.Caller{Email: "dev@localhost", Mode: identity.ModeDev}, caller)
+	assert.Equal(t, identity.Caller{Issuer: "dev", Subject: "dev@localhost", Email: "dev@localhost", ClaimsByEmail: true, Mode: identity.ModeDev}, caller)
 }
 
 func TestRequirePassesTheCallerOn(t *testing.T) {

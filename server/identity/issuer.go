@@ -8,13 +8,14 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
+
+	"github.com/berth-mcp/berth/internal/ascii"
 )
 
 const (
@@ -61,7 +62,7 @@ func newIssuer(config Issuer, now func() time.Time) *issuer {
 	config.GroupsClaim = cmp.Or(config.GroupsClaim, "groups")
 	config.Domains = slices.Clone(config.Domains)
 	for n, domain := range config.Domains {
-		config.Domains[n] = strings.ToLower(domain)
+		config.Domains[n] = ascii.Lower(domain)
 	}
 	return &issuer{
 		config: config,

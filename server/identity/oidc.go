@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4/json"
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 )
@@ -28,11 +28,13 @@ const metadataPath = "/.well-known/oauth-protected-resource"
 // through which door the call came ([Caller.Via]), the second for whom it is
 // made.
 type OIDC struct {
-	resource   *url.URL
-	issuers    map[string]*issuer
-	onPlatform bool // behind Cloud Run's IAM
-	platform   CloudRun
-	now        func() time.Time
+	resource *url.URL
+	issuers  map[string]*issuer
+	// legacyIssuer is [OIDCConfig].LegacyIssuer.
+	legacyIssuer string
+	onPlatform   bool // behind Cloud Run's IAM
+	platform     CloudRun
+	now          func() time.Time
 }
 
 func newOIDC(o Options) (Verifier, error) {
@@ -44,11 +46,12 @@ func newOIDC(o Options) (Verifier, error) {
 		return nil, fmt.Errorf("oidc.resource: %w", err) // it was checked
 	}
 	v := &OIDC{
-		resource:   resource,
-		issuers:    make(map[string]*issuer, len(o.OIDC.Issuers)),
-		onPlatform: o.Getenv("K_SERVICE") != "",
-		platform:   CloudRun{now: time.Now},
-		now:        time.Now,
+		resource:     resource,
+		issuers:      make(map[string]*issuer, len(o.OIDC.Issuers)),
+		legacyIssuer: o.OIDC.LegacyIssuer,
+		onPlatform:   o.Getenv("K_SERVICE") != "",
+		platform:     CloudRun{now: time.Now},
+		now:          time.Now,
 	}
 	for _, config := range o.OIDC.Issuers {
 		v.issuers[config.URL] = newIssuer(config, func() time.Time { return v.now() })
@@ -82,11 +85,11 @@ func (v *OIDC) Verify(r *http.Request) (Caller, error) {
 
 // user verifies a user's token.
 func (v *OIDC) user(ctx context.Context, raw string) (Caller, error) {
-	name, keyID, err := claimedIssuer(raw)
+	keyID, claims, err := readToken(raw)
 	if err != nil {
 		return Caller{}, err
 	}
-	issuer, ok := v.issuers[name]
+	issuer, ok := v.issuers[claims.issuer()]
 	if !ok {
 		return Caller{}, errors.New("the token is of an issuer that is not configured")
 	}
@@ -94,42 +97,99 @@ func (v *OIDC) user(ctx context.Context, raw string) (Caller, error) {
 	if err != nil {
 		return Caller{}, err
 	}
-	return issuer.caller(token, v.now())
+	caller, err := issuer.caller(token, claims, v.now())
+	if err != nil {
+		return Caller{}, err
+	}
+	caller.ClaimsByEmail = v.ownsAddress(issuer, caller.Email)
+	return caller, nil
 }
 
-// claimedIssuer reads who a token says it is from and which of their keys it is
-// signed with, which decides what is to prove it.
-func claimedIssuer(raw string) (name, keyID string, err error) {
+// ownsAddress reports whether records that name only an address are of the issuer's
+// caller: it is the one that the operator has named, or no other may speak for the
+// address.
+func (v *OIDC) ownsAddress(of *issuer, email string) bool {
+	if v.legacyIssuer != "" {
+		return of.config.URL == v.legacyIssuer
+	}
+	for _, other := range v.issuers {
+		if other != of && other.speaksFor(email) {
+			return false
+		}
+	}
+	return true
+}
+
+// tokenClaims are a token's claims by their exact names; see [decodePart].
+type tokenClaims map[string]json.RawMessage
+
+// issuer is who a token says it is from, which decides what is to prove it.
+func (c tokenClaims) issuer() string {
+	issuer := c.text("iss")
+	if issuer == googleIssuerShort {
+		return GoogleIssuer
+	}
+	return issuer
+}
+
+// text is a claim that is a string; empty if it is missing, or of another type.
+func (c tokenClaims) text(name string) string {
+	var text string
+	if json.Unmarshal(c[name], &text) != nil {
+		return ""
+	}
+	return text
+}
+
+// texts is a claim that is a list of strings, or one string by itself.
+func (c tokenClaims) texts(name string) []string {
+	var texts []string
+	if json.Unmarshal(c[name], &texts) == nil {
+		return texts
+	}
+	if text := c.text(name); text != "" {
+		return []string{text}
+	}
+	return nil
+}
+
+// readToken reads which of its issuer's keys a token says it is signed with, and what
+// it claims, before any of it is proved.
+func readToken(raw string) (keyID string, claims tokenClaims, err error) {
 	if len(raw) > maxToken {
-		return "", "", fmt.Errorf("the token has more than %d bytes", maxToken)
+		return "", nil, fmt.Errorf("the token has more than %d bytes", maxToken)
 	}
 	parts := strings.Split(raw, ".")
 	if len(parts) != 3 {
-		return "", "", errors.New("the token is not a JWT")
+		return "", nil, errors.New("the token is not a JWT")
 	}
 	var header struct {
 		KeyID string `json:"kid"`
 	}
 	if err := decodePart(parts[0], &header); err != nil {
-		return "", "", errors.New("the token is not a JWT: its header is malformed")
+		return "", nil, errors.New("the token is not a JWT: its header is malformed")
 	}
-	var payload struct {
-		Issuer string `json:"iss"`
+	if err := decodePart(parts[1], &claims); err != nil {
+		return "", nil, errors.New("the token is not a JWT: its claims are malformed")
 	}
-	if err := decodePart(parts[1], &payload); err != nil {
-		return "", "", errors.New("the token is not a JWT: its claims are malformed")
-	}
-	return payload.Issuer, header.KeyID, nil
+	return header.KeyID, claims, nil
+}
+
+// checkedAreThese reports whether issuer and expiry, as they were checked, are the
+// claims of exactly these names: the library that checked them takes ISS and Exp, too.
+func (c tokenClaims) checkedAreThese(token *oidc.IDToken) bool {
+	var expires float64
+	err := json.Unmarshal(c["exp"], &expires)
+	return err == nil && int64(expires) == token.Expiry.Unix() && c.text("iss") == token.Issuer
 }
 
 // caller takes the caller out of a token whose signature, issuer and expiry hold.
-func (i *issuer) caller(token *oidc.IDToken, now time.Time) (Caller, error) {
-	if !slices.ContainsFunc(token.Audience, func(aud string) bool { return slices.Contains(i.config.Audiences, aud) }) {
-		return Caller{}, errors.New("the token is for another audience")
+func (i *issuer) caller(token *oidc.IDToken, claims tokenClaims, now time.Time) (Caller, error) {
+	if !claims.checkedAreThese(token) {
+		return Caller{}, errors.New("the token has a claim whose name differs from iss or exp in case alone")
 	}
-	var claims map[string]json.RawMessage
-	if err := token.Claims(&claims); err != nil {
-		return Caller{}, errors.New("the token's claims are not an object")
+	if !slices.ContainsFunc(claims.texts("aud"), func(aud string) bool { return slices.Contains(i.config.Audiences, aud) }) {
+		return Caller{}, errors.New("the token is for another audience")
 	}
 	var notBefore float64
 	if raw, ok := claims["nbf"]; ok && json.Unmarshal(raw, &notBefore) != nil {
@@ -142,48 +202,45 @@ func (i *issuer) caller(token *oidc.IDToken, now time.Time) (Caller, error) {
 	if err != nil {
 		return Caller{}, err
 	}
-	if token.Subject == "" {
-		return Caller{}, errors.New("the token names no subject")
-	}
-	return Caller{
+	return known(Caller{
+		Issuer:  claims.issuer(),
+		Subject: claims.text("sub"),
 		Email:   email,
-		Subject: token.Subject,
-		Issuer:  token.Issuer,
 		Groups:  i.groups(claims),
 		Mode:    ModeOIDC,
-	}, nil
+	})
 }
 
 // email is the address that the issuer vouches for.
-func (i *issuer) email(claims map[string]json.RawMessage) (string, error) {
-	var email string
-	_ = json.Unmarshal(claims[i.config.EmailClaim], &email) // missing or of another type: not plausible
-	email = strings.ToLower(email)
-	if !plausibleEmail(email) {
+func (i *issuer) email(claims tokenClaims) (string, error) {
+	email, err := NormalizeEmail(claims.text(i.config.EmailClaim))
+	if errors.Is(err, errNoEmail) {
 		return "", fmt.Errorf("the token names no e-mail address in its claim %s", i.config.EmailClaim)
+	}
+	if err != nil {
+		return "", fmt.Errorf("the token's e-mail address, in its claim %s: %w", i.config.EmailClaim, err)
 	}
 	// Some providers write the claim as a string.
 	verified, said := strings.Trim(string(claims["email_verified"]), `"`), claims["email_verified"] != nil
 	if verified != "true" && (said || !i.config.UnverifiedEmail) {
 		return "", errors.New("the token's e-mail address is not verified")
 	}
-	_, domain, _ := strings.Cut(email, "@")
-	if len(i.config.Domains) > 0 && !slices.Contains(i.config.Domains, domain) {
+	if !i.speaksFor(email) {
 		return "", errors.New("the token's e-mail address is in a domain that its issuer does not speak for")
 	}
 	return email, nil
 }
 
+// speaksFor reports whether the issuer is believed about an address.
+func (i *issuer) speaksFor(email string) bool {
+	_, domain, _ := strings.Cut(email, "@")
+	return len(i.config.Domains) == 0 || slices.Contains(i.config.Domains, domain)
+}
+
 // groups are those that the token lists; some providers write a single one
 // without brackets.
-func (i *issuer) groups(claims map[string]json.RawMessage) []string {
-	var names []string
-	if json.Unmarshal(claims[i.config.GroupsClaim], &names) != nil {
-		var name string
-		if json.Unmarshal(claims[i.config.GroupsClaim], &name) == nil && name != "" {
-			names = []string{name}
-		}
-	}
+func (i *issuer) groups(claims tokenClaims) []string {
+	names := claims.texts(i.config.GroupsClaim)
 	for n, name := range names {
 		names[n] = i.config.GroupPrefix + name
 	}

@@ -105,7 +105,7 @@ func TestOIDCTakesTheIssuersOwnTokensAndNoOther(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			assert.Equal(t, identity.Caller{Email: "ada@example.com", Subject: "sub-of-ada@example.com", Issuer: issuer.URL, Mode: identity.ModeOIDC}, caller)
+			assert.Equal(t, identity.Caller{Email: "ada@example.com", Subject: "sub-of-ada@example.com", Issuer: issuer.URL, ClaimsByEmail: true, Mode: identity.ModeOIDC}, caller)
 		})
 	}
 	t.Run("twice", func(t *testing.T) {

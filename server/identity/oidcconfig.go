@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
+
+	"github.com/berth-mcp/berth/internal/ascii"
 )
 
 // OIDCConfig says whose tokens mode oidc takes.
@@ -16,6 +19,11 @@ type OIDCConfig struct {
 	Resource string `yaml:"resource"`
 	// Issuers are the OpenID providers. At least one.
 	Issuers []Issuer `yaml:"issuers"`
+	// LegacyIssuer is the one of the issuers whose callers own the records that name
+	// only an e-mail address, as servers wrote them before they kept subjects. Without
+	// it, such a record is of the only issuer that may speak for its address; where
+	// several may, it is shown to nobody.
+	LegacyIssuer string `yaml:"legacy_issuer"`
 }
 
 // Issuer is one OpenID provider, and what it is believed about.
@@ -45,7 +53,9 @@ type Issuer struct {
 	GroupPrefix string `yaml:"group_prefix"`
 }
 
-func (c OIDCConfig) isZero() bool { return c.Resource == "" && len(c.Issuers) == 0 }
+func (c OIDCConfig) isZero() bool {
+	return c.Resource == "" && len(c.Issuers) == 0 && c.LegacyIssuer == ""
+}
 
 // Check gives every problem of the configuration, each naming its field.
 func (c OIDCConfig) Check() error {
@@ -74,10 +84,18 @@ func (c OIDCConfig) Check() error {
 		if len(c.Issuers) > 1 && len(issuer.Domains) == 0 {
 			add(field("domains"), "name the e-mail domains that %s may speak for: with several issuers, none is believed about all", shown(issuer.URL))
 		}
+		for n, domain := range issuer.Domains {
+			if !ascii.Is(domain) {
+				add(field(fmt.Sprintf("domains[%d]", n)), "%q has characters other than ASCII: write it as DNS does, with xn--", domain)
+			}
+		}
 		if prefixes[issuer.GroupPrefix] {
 			add(field("group_prefix"), "%q is another issuer's too: give each its own, or one could use the other's groups", issuer.GroupPrefix)
 		}
 		urls[issuer.URL], prefixes[issuer.GroupPrefix] = true, true
+	}
+	if c.LegacyIssuer != "" && !urls[c.LegacyIssuer] {
+		add("legacy_issuer", "%q is none of the issuers: write one of theirs", shown(c.LegacyIssuer))
 	}
 	return errors.Join(problems...)
 }
@@ -89,9 +107,11 @@ func wrongURL(raw string) string {
 	switch {
 	case raw == "":
 		return "is not set"
+	case !ascii.Is(raw):
+		return "has characters other than ASCII"
 	case err != nil || u.Hostname() == "":
 		return "is no URL with a host"
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+	case u.User != nil || u.RawQuery != "" || strings.Contains(raw, keySeparator):
 		return "has a user name, a query or a fragment"
 	case u.Scheme != "https" && !(u.Scheme == "http" && IsLoopback(u.Hostname())):
 		return "is not https"

@@ -143,12 +143,27 @@ func (i *Issuer) Claims(email string, overrides Claims) Claims {
 	return claims
 }
 
+// TokenOf is a user token of claims as they are written, such as some that are there
+// twice.
+func (i *Issuer) TokenOf(t *testing.T, claims string) string {
+	t.Helper()
+	i.mu.Lock()
+	key := i.keys[len(i.keys)-1]
+	i.mu.Unlock()
+	return sign(t, jose.SigningKey{Algorithm: jose.RS256, Key: key}, []byte(claims))
+}
+
 // Sign makes a JWT of claims.
 func Sign(t *testing.T, key jose.SigningKey, claims Claims) string {
 	t.Helper()
-	signer, err := jose.NewSigner(key, (&jose.SignerOptions{}).WithType("JWT"))
-	require.NoError(t, err)
 	payload, err := json.Marshal(claims)
+	require.NoError(t, err)
+	return sign(t, key, payload)
+}
+
+func sign(t *testing.T, key jose.SigningKey, payload []byte) string {
+	t.Helper()
+	signer, err := jose.NewSigner(key, (&jose.SignerOptions{}).WithType("JWT"))
 	require.NoError(t, err)
 	signed, err := signer.Sign(payload)
 	require.NoError(t, err)

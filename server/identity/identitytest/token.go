@@ -36,6 +36,12 @@ func Token(email string, overrides Claims, signature string) string {
 	return segment(map[string]string{"alg": "RS256", "typ": "JWT", "kid": "1"}) + "." + segment(claims) + "." + signature
 }
 
+// PlatformTokenOf is PlatformToken with claims as they are written, such as some that
+// are there twice.
+func PlatformTokenOf(claims string) string {
+	return segment(map[string]string{"alg": "RS256"}) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".SIGNATURE_REMOVED_BY_GOOGLE"
+}
+
 func segment(v any) string {
 	raw, err := json.Marshal(v)
 	if err != nil {
