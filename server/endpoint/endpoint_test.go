@@ -163,6 +163,7 @@ func TestEveryProtocolRevisionIsServed(t *testing.T) {
 
 			assert.Equal(t, map[string]any{
 				"email":    "ada@example.com",
+				"subject":  "https://accounts.google.com#sub-of-ada@example.com",
 				"client":   "acme",
 				"identity": "cloudrun",
 				"role":     "viewer", "revision": "acme-00001-abc",

@@ -136,7 +136,7 @@ func request(t *testing.T, f fixture, revision, method string, params map[string
 }
 
 func TestWhoSubscribedIsToldOfWhatChangesForThem(t *testing.T) {
-	manager := portal.Reader{Email: "mara@example.com", Role: guard.Manager}
+	manager := portal.Reader{ID: "https://login.example.com#mara", Email: "mara@example.com", Role: guard.Manager}
 	for name, subscribe := range map[string]func(*testing.T, fixture, string, ...string) <-chan string{
 		"/sse": overSSE, "subscriptions/listen": listening,
 	} {

@@ -25,11 +25,19 @@ type change struct {
 // errUnchanged is the answer of a change that has nothing to do.
 var errUnchanged = errors.New("it is so already")
 
-func (p *Portal) newChange(r Reader, what string) change {
-	return change{
-		Change: Change{ID: rand.Text(), At: p.Now().UTC().Truncate(0), By: r.Email, What: what},
-		reader: r,
+func (p *Portal) newChange(r Reader, what string) (change, error) {
+	if r.ID == "" {
+		return change{}, errors.New("the caller has no issuer and subject that what they write could be kept as theirs by")
 	}
+	return change{
+		Change: Change{ID: rand.Text(), At: p.Now().UTC().Truncate(0), By: r.Email, ByID: r.ID, What: what},
+		reader: r,
+	}, nil
+}
+
+// note is a note of who makes the change.
+func (c change) note(text string) Note {
+	return Note{Author: c.By, AuthorID: c.ByID, At: c.At, Text: text, Private: c.Private}
 }
 
 // done says if a history has the change already: its write went through, and the
@@ -48,8 +56,9 @@ func (c change) record(history []Change) []Change {
 // many others are writing. apply says why it cannot be made, and may say in c what was
 // done.
 func (p *Portal) changeGoal(ctx context.Context, c *change, id string, apply func(*Goal) error) (Goal, error) {
-	view, err := p.View(ctx, c.reader)
-	if err != nil {
+	var view View
+	var err error
+	if view, c.reader, err = p.viewOf(ctx, c.reader); err != nil {
 		return Goal{}, err
 	}
 	if _, err := view.Goal(id); err != nil { // what one cannot see, one cannot change
@@ -72,8 +81,9 @@ func (p *Portal) changeGoal(ctx context.Context, c *change, id string, apply fun
 
 // changeDeliverable is changeGoal for a deliverable.
 func (p *Portal) changeDeliverable(ctx context.Context, c *change, id string, apply func(*Deliverable) error) (Deliverable, error) {
-	view, err := p.View(ctx, c.reader)
-	if err != nil {
+	var view View
+	var err error
+	if view, c.reader, err = p.viewOf(ctx, c.reader); err != nil {
 		return Deliverable{}, err
 	}
 	if _, err := view.Deliverable(id); err != nil {
@@ -153,7 +163,10 @@ func (p *Portal) SetGoalStatus(ctx context.Context, r Reader, id string, status 
 	if r.Role < guard.Manager {
 		return Goal{}, errors.New("only a manager changes a goal's status")
 	}
-	c := p.newChange(r, "")
+	c, err := p.newChange(r, "")
+	if err != nil {
+		return Goal{}, err
+	}
 	return p.changeGoal(ctx, &c, id, func(g *Goal) error {
 		return setStatus(&c, &g.Status, status, &g.Log, note)
 	})
@@ -162,10 +175,13 @@ func (p *Portal) SetGoalStatus(ctx context.Context, r Reader, id string, status 
 // SetDeliverableStatus is for managers, and for whom the deliverable belongs to. note
 // says why; it may be empty.
 func (p *Portal) SetDeliverableStatus(ctx context.Context, r Reader, id string, status DeliverableStatus, note string) (Deliverable, error) {
-	c := p.newChange(r, "")
+	c, err := p.newChange(r, "")
+	if err != nil {
+		return Deliverable{}, err
+	}
 	return p.changeDeliverable(ctx, &c, id, func(d *Deliverable) error {
-		if r.Role < guard.Manager {
-			if !r.owns(*d) {
+		if c.reader.Role < guard.Manager {
+			if !c.reader.owns(*d) {
 				return fmt.Errorf("deliverable %s is %s's: only they and managers change its status; add_note tells them something", id, ownerOrNobody(d.Owner))
 			}
 			if d.Status == "proposed" {
@@ -188,7 +204,7 @@ func setStatus[S ~string](c *change, status *S, to S, log *Log, note string) err
 	}
 	*status = to
 	if note != "" {
-		log.Notes = append(log.Notes, Note{Author: c.By, At: c.At, Text: note})
+		log.Notes = append(log.Notes, c.note(note))
 	}
 	return nil
 }
@@ -206,9 +222,12 @@ func (p *Portal) AddNote(ctx context.Context, r Reader, id, text string, private
 	if err != nil {
 		return err
 	}
-	c := p.newChange(r, "note")
+	c, err := p.newChange(r, "note")
+	if err != nil {
+		return err
+	}
 	c.Private = private
-	note := Note{Author: r.Email, At: c.At, Text: text, Private: private}
+	note := c.note(text)
 	if _, err := view.Goal(id); err == nil {
 		_, err = p.changeGoal(ctx, &c, id, func(g *Goal) error { g.Notes = append(g.Notes, note); return nil })
 		return err
@@ -235,8 +254,11 @@ func (p *Portal) Propose(ctx context.Context, r Reader, d Deliverable) (Delivera
 			return Deliverable{}, fmt.Errorf("depends_on[%d]: %w", i, err)
 		}
 	}
-	d.Status, d.Owner = "proposed", r.Email
-	c := p.newChange(r, "proposed")
+	c, err := p.newChange(r, "proposed")
+	if err != nil {
+		return Deliverable{}, err
+	}
+	d.Status, d.Owner, d.OwnerID = "proposed", c.By, c.ByID
 	d.History = []Change{c.Change}
 	for range attempts {
 		// Random, so that a number tells nobody how many there are that they do

@@ -19,6 +19,7 @@ type document struct {
 	version     store.Version
 	goal        *Goal
 	deliverable *Deliverable
+	claim       *claim
 	wrong       error // why it cannot be used
 }
 
@@ -32,12 +33,14 @@ type file[T any] struct {
 const (
 	goalsFolder        = "goals/"
 	deliverablesFolder = "deliverables/"
+	claimsFolder       = "claims/"
 )
 
 // contents is everything that a store has.
 type contents struct {
 	goals        []Goal
 	deliverables []Deliverable
+	claims       map[string]string // ids, by e-mail address
 	unreadable   []string
 }
 
@@ -64,7 +67,7 @@ func (p *Portal) load(ctx context.Context) (contents, error) {
 	if err := reading.Wait(); err != nil {
 		return contents{}, fmt.Errorf("the portal's data cannot be reached for now: %w", err)
 	}
-	var all contents
+	all := contents{claims: make(map[string]string)}
 	for _, doc := range documents {
 		switch {
 		case doc.wrong != nil:
@@ -73,6 +76,8 @@ func (p *Portal) load(ctx context.Context) (contents, error) {
 			all.goals = append(all.goals, *doc.goal)
 		case doc.deliverable != nil:
 			all.deliverables = append(all.deliverables, *doc.deliverable)
+		case doc.claim != nil:
+			all.claims[doc.claim.Email] = doc.claim.ID
 		}
 	}
 	return all, nil
@@ -137,8 +142,13 @@ func decode(client, name string, data []byte) document {
 		if err == nil {
 			err = errors.Join(doc.deliverable.check(), nameMatches(name, deliverableName(doc.deliverable.ID)))
 		}
+	case strings.HasPrefix(name, claimsFolder):
+		doc.claim, err = decodeItem[claim](client, data)
+		if err == nil {
+			err = errors.Join(doc.claim.check(), nameMatches(name, claimName(doc.claim.Email)))
+		}
 	default:
-		err = errors.New("it is neither below goals/ nor below deliverables/")
+		err = errors.New("it is neither below goals/, nor below deliverables/, nor below claims/")
 	}
 	if err != nil {
 		return document{wrong: fmt.Errorf("%s: %s", name, strings.ReplaceAll(err.Error(), "\n", "; "))}

@@ -62,8 +62,12 @@ func (p *Portal) Import(ctx context.Context, r Reader, format, text string, dryR
 	if err := items.check(all); err != nil {
 		return nothingImported(dryRun), err
 	}
+	c, err := p.newChange(r, "imported")
+	if err != nil {
+		return nothingImported(dryRun), err
+	}
 	i := importing{
-		portal: p, change: p.newChange(r, "imported"), total: len(items.Goals) + len(items.Deliverables),
+		portal: p, change: c, total: len(items.Goals) + len(items.Deliverables),
 		progress: progress, out: nothingImported(dryRun),
 	}
 	for _, g := range items.Goals {
@@ -71,9 +75,13 @@ func (p *Portal) Import(ctx context.Context, r Reader, format, text string, dryR
 			return i.out, err
 		}
 	}
-	var complete func(d *Deliverable, before Deliverable)
-	if format == formatCSV { // which has no column for them
-		complete = func(d *Deliverable, before Deliverable) { d.Links = before.Links }
+	complete := func(d *Deliverable, before Deliverable) {
+		if format == formatCSV { // which has no column for them
+			d.Links = before.Links
+		}
+		if d.OwnerID == "" && d.Owner == before.Owner { // the text is of before there were any, or says nothing of it
+			d.OwnerID = before.OwnerID
+		}
 	}
 	for _, d := range items.Deliverables {
 		if err := importOne(ctx, &i, d.ID, deliverableName(d.ID), d, complete); err != nil {

@@ -42,6 +42,7 @@ type Deliverable struct {
 	Goal       string            `json:"goal" yaml:"goal" jsonschema:"id of the goal it serves"`
 	Title      string            `json:"title" yaml:"title"`
 	Owner      string            `json:"owner,omitempty" yaml:"owner,omitempty" jsonschema:"who sees to it: an e-mail address or a team"`
+	OwnerID    string            `json:"-" yaml:"owner_id,omitempty"` // an [identity.Caller.Key]; empty for whoever has the address first, or a team
 	Status     DeliverableStatus `json:"status" yaml:"status"`
 	Due        string            `json:"due" yaml:"due" jsonschema:"YYYY-MM-DD"`
 	DependsOn  []string          `json:"depends_on,omitempty" yaml:"depends_on,omitempty" jsonschema:"ids of deliverables that have to be done first"`
@@ -75,10 +76,11 @@ type Link struct {
 
 // Note is a remark on an item.
 type Note struct {
-	Author  string    `json:"author" yaml:"author" jsonschema:"e-mail address"`
-	At      time.Time `json:"at" yaml:"at"`
-	Text    string    `json:"text" yaml:"text"`
-	Private bool      `json:"private,omitempty" yaml:"private,omitempty" jsonschema:"only its author sees it"`
+	Author   string    `json:"author" yaml:"author" jsonschema:"e-mail address"`
+	AuthorID string    `json:"-" yaml:"author_id,omitempty"` // an [identity.Caller.Key]; empty in old ones
+	At       time.Time `json:"at" yaml:"at"`
+	Text     string    `json:"text" yaml:"text"`
+	Private  bool      `json:"private,omitempty" yaml:"private,omitempty" jsonschema:"only its author sees it"`
 }
 
 // Change is one thing that was done to an item.
@@ -87,6 +89,7 @@ type Change struct {
 	ID   string    `json:"id" yaml:"id"`
 	At   time.Time `json:"at" yaml:"at"`
 	By   string    `json:"by" yaml:"by" jsonschema:"e-mail address"`
+	ByID string    `json:"-" yaml:"by_id,omitempty"` // an [identity.Caller.Key]; empty in old ones
 	What string    `json:"what" yaml:"what"`
 	// Private is a change that only who made it sees.
 	Private bool `json:"private,omitempty" yaml:"private,omitempty"`
@@ -169,6 +172,9 @@ func (d Deliverable) check() error {
 	p.add(itemID.MatchString(d.Goal), "goal", d.Goal, "name the goal that it serves")
 	p.text("title", d.Title, maxTitle, true)
 	p.text("owner", d.Owner, maxOwner, false)
+	if err := checkOwnerID(d.OwnerID, d.Owner); err != nil {
+		p = append(p, err)
+	}
 	p.add(slices.Contains(DeliverableStatuses, d.Status), "status", d.Status, fmt.Sprintf("use one of %v", DeliverableStatuses))
 	p.date("due", d.Due)
 	p.entries("depends_on", len(d.DependsOn))

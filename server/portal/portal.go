@@ -52,6 +52,8 @@ type Portal struct {
 	watching sync.Mutex
 	known    map[string]store.Version // by name: what subscribers know of; nil while there are none
 
+	warned sync.Map // by e-mail address: that the operator was told it cannot be claimed
+
 	readiness sync.Mutex
 	readyAt   time.Time // when notReady was found
 	notReady  error
@@ -107,18 +109,20 @@ const (
 
 // Reader is who asks, and decides what there is to see.
 type Reader struct {
-	Email  string
-	Groups []string
-	Role   guard.Role
+	// ID is the caller's key; see [identity.Caller.Key]. Who has none owns nothing,
+	// and writes nothing.
+	ID string
+	// Email is in lower case. ClaimsByEmail is the caller's, of the same name.
+	Email         string
+	ClaimsByEmail bool
+	Groups        []string
+	Role          guard.Role
+
+	address bool // what names only Email is the reader's; see [Portal.recognize]
 }
 
 // sees says if a goal is there for the reader.
 func (r Reader) sees(g Goal) bool { return !g.Confidential || r.Role >= guard.Manager }
-
-// owns says if a deliverable is the reader's: theirs by name, or their team's.
-func (r Reader) owns(d Deliverable) bool {
-	return d.Owner != "" && (strings.EqualFold(d.Owner, r.Email) || slices.Contains(r.Groups, d.Owner))
-}
 
 // View is what one reader may see at one moment. There is no other way to the
 // data: what is confidential, and others' private notes, are not in it.
@@ -131,11 +135,18 @@ type View struct {
 
 // View reads what the reader may see.
 func (p *Portal) View(ctx context.Context, reader Reader) (View, error) {
+	view, _, err := p.viewOf(ctx, reader)
+	return view, err
+}
+
+// viewOf is View, and the reader as the portal knows them by what it has.
+func (p *Portal) viewOf(ctx context.Context, reader Reader) (View, Reader, error) {
 	all, err := p.load(ctx)
 	if err != nil {
-		return View{}, err
+		return View{}, reader, err
 	}
-	return all.view(reader), nil
+	reader = p.recognize(ctx, all, reader)
+	return all.view(reader), reader, nil
 }
 
 func (all contents) view(reader Reader) View {
@@ -162,6 +173,9 @@ func (all contents) view(reader Reader) View {
 		}
 		d.DependsOn = slices.DeleteFunc(slices.Clone(d.DependsOn), func(id string) bool { return !everything && !work[id] })
 		d.Notes, d.History = reader.notes(d.Notes), reader.history(d.History)
+		if reader.Role < guard.Admin { // who exports it, to import it somewhere
+			d.OwnerID = ""
+		}
 		v.Deliverables = append(v.Deliverables, d)
 	}
 	slices.SortFunc(v.Goals, func(a, b Goal) int {
@@ -174,14 +188,6 @@ func (all contents) view(reader Reader) View {
 		v.Unreadable = all.unreadable
 	}
 	return v
-}
-
-func (r Reader) notes(notes []Note) []Note {
-	return slices.DeleteFunc(slices.Clone(notes), func(n Note) bool { return n.Private && n.Author != r.Email })
-}
-
-func (r Reader) history(changes []Change) []Change {
-	return slices.DeleteFunc(slices.Clone(changes), func(c Change) bool { return c.Private && c.By != r.Email })
 }
 
 // maxNamed is how many ids an error names.

@@ -22,11 +22,18 @@ import (
 )
 
 var (
-	viewer      = portal.Reader{Email: "vera@example.com", Role: guard.Viewer}
-	contributor = portal.Reader{Email: "cora@example.com", Groups: []string{"web"}, Role: guard.Contributor}
-	manager     = portal.Reader{Email: "mara@example.com", Role: guard.Manager}
-	admin       = portal.Reader{Email: "ada@example.com", Role: guard.Admin}
+	viewer      = reader("vera", guard.Viewer)
+	contributor = reader("cora", guard.Contributor, "web")
+	manager     = reader("mara", guard.Manager)
+	admin       = reader("ada", guard.Admin)
 )
+
+const issuer = "https://login.example.com"
+
+// reader is somebody at example.com, of the only issuer.
+func reader(name string, role guard.Role, groups ...string) portal.Reader {
+	return portal.Reader{ID: issuer + "#sub-of-" + name, Email: name + "@example.com", ClaimsByEmail: true, Groups: groups, Role: role}
+}
 
 const agreed = `
 goals:
@@ -182,7 +189,7 @@ func TestWhoMaySetAStatus(t *testing.T) {
 	}{
 		{"their team's", contributor, "D1", ""},
 		{"another's", contributor, "D3", "is bob@example.com's: only they and managers"},
-		{"their own", portal.Reader{Email: "Bob@example.com", Role: guard.Contributor}, "D3", ""},
+		{"their own", reader("Bob", guard.Contributor), "D3", ""},
 		{"any, as a manager", manager, "D3", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -222,7 +229,7 @@ func TestAStatusAndItsReasonAreOneChange(t *testing.T) {
 	require.Len(t, d.History, before+1)
 	assert.Equal(t, "status: in_progress → blocked", d.History[before].What)
 	require.Len(t, d.Notes, 1)
-	assert.Equal(t, portal.Note{Author: manager.Email, At: clock(), Text: "the supplier is silent"}, d.Notes[0])
+	assert.Equal(t, portal.Note{Author: manager.Email, AuthorID: manager.ID, At: clock(), Text: "the supplier is silent"}, d.Notes[0])
 	d = set("blocked", "still")
 	require.Len(t, d.History, before+2)
 	assert.Equal(t, "note", d.History[before+1].What)

@@ -70,7 +70,9 @@ func readerFrom(ctx context.Context) (Reader, error) {
 	if !ok {
 		return Reader{}, errors.New("the caller is not known")
 	}
-	return Reader{Email: caller.Email, Groups: caller.Groups, Role: guard.RoleFrom(ctx)}, nil
+	return Reader{
+		ID: caller.Key(), Email: caller.Email, ClaimsByEmail: caller.ClaimsByEmail, Groups: caller.Groups, Role: guard.RoleFrom(ctx),
+	}, nil
 }
 
 func schema[T any]() *jsonschema.Schema {
@@ -104,17 +106,29 @@ type nothing struct{}
 
 type whoamiOut struct {
 	Email    string `json:"email" jsonschema:"your e-mail address"`
+	Subject  string `json:"subject" jsonschema:"your lasting name here, ISSUER#SUBJECT: a rule of the server's access settings names you by subject: and this"`
 	Via      string `json:"via,omitempty" jsonschema:"the Google identity that opened the door, where it is not yours"`
 	Role     string `json:"role" jsonschema:"what you may do here: viewer, contributor, manager or admin"`
 	Client   string `json:"client" jsonschema:"the client whose portal this is"`
 	Identity string `json:"identity" jsonschema:"how the server knows you: cloudrun, by the Google identity that Cloud Run has checked; oidc, by your own provider's token; dev, not at all"`
 	Revision string `json:"revision,omitempty" jsonschema:"the running version of the server"`
+	Notice   string `json:"notice,omitempty" jsonschema:"what you may be missing, and why"`
 }
+
+// noticeUnclaimed is for callers whom no record is given that names only an address.
+const noticeUnclaimed = "what is here in the name of your e-mail address from before the server knew you by your subject, or as an owner of deliverables, is not shown as yours, " +
+	"as another identity provider may speak for that address too: ask the operator of this server to set oidc.legacy_issuer"
 
 func (p *Portal) whoami(ctx context.Context, reader Reader, _ nothing) (whoamiOut, error) {
 	caller, _ := identity.FromContext(ctx)
+	var notice string
+	if !caller.ClaimsByEmail {
+		notice = noticeUnclaimed
+	}
 	return whoamiOut{
+		Notice:   notice,
 		Email:    caller.Email,
+		Subject:  caller.Key(),
 		Via:      caller.Via,
 		Role:     reader.Role.String(),
 		Client:   p.Client,

@@ -28,7 +28,7 @@ func served(t testing.TB, p *portal.Portal, role guard.Role) *mcp.ClientSession 
 	p.Register(g)
 	require.NoError(t, g.Check())
 	inside, outside := mcp.NewInMemoryTransports()
-	ctx := identity.NewContext(t.Context(), identity.Caller{Email: role.String() + "@example.com", Mode: identity.ModeOIDC})
+	ctx := identity.NewContext(t.Context(), caller(reader(role.String(), role)))
 	connected, err := g.Connect(ctx, inside)
 	require.NoError(t, err)
 	session, err := mcp.NewClient(&mcp.Implementation{Name: "editor", Version: "1"}, nil).Connect(t.Context(), outside, nil)

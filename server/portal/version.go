@@ -20,7 +20,7 @@ func (p *Portal) Version(ctx context.Context, uri string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	content, found := all.view(reader).resource(uri)
+	content, found := all.view(p.recognize(ctx, all, reader)).resource(uri)
 	if !found {
 		return "", nil
 	}

@@ -2,6 +2,7 @@ package portal_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,10 +17,16 @@ import (
 	"github.com/berth-mcp/berth/server/portal"
 )
 
+// caller is whom the portal knows as the reader.
+func caller(r portal.Reader) identity.Caller {
+	issuer, subject, _ := strings.Cut(r.ID, "#")
+	return identity.Caller{Issuer: issuer, Subject: subject, Email: r.Email, ClaimsByEmail: r.ClaimsByEmail, Groups: r.Groups, Mode: identity.ModeOIDC}
+}
+
 // by is a context in which the reader asks.
 func by(t *testing.T, r portal.Reader) context.Context {
 	t.Helper()
-	return guard.NewContext(identity.NewContext(t.Context(), identity.Caller{Email: r.Email, Groups: r.Groups}), r.Role)
+	return guard.NewContext(identity.NewContext(t.Context(), caller(r)), r.Role)
 }
 
 func version(t *testing.T, p *portal.Portal, r portal.Reader, uri string) string {
