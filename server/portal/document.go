@@ -148,7 +148,7 @@ func decode(client, name string, data []byte) document {
 			err = errors.Join(doc.claim.check(), nameMatches(name, claimName(doc.claim.Email)))
 		}
 	default:
-		err = errors.New("it is neither below goals/, nor below deliverables/, nor below claims/")
+		err = errors.New("it is neither below goals/ nor below deliverables/")
 	}
 	if err != nil {
 		return document{wrong: fmt.Errorf("%s: %s", name, strings.ReplaceAll(err.Error(), "\n", "; "))}

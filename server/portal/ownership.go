@@ -80,7 +80,7 @@ func (r Reader) history(changes []Change) []Change {
 // the next call tries again.
 func (p *Portal) recognize(ctx context.Context, all contents, r Reader) Reader {
 	r.address = false
-	if id, claimed := all.claims[r.Email]; claimed || r.ID == "" {
+	if id, claimed := all.claims[ascii.Lower(r.Email)]; claimed || r.ID == "" {
 		r.address = claimed && id == r.ID
 		return r
 	}
@@ -108,8 +108,12 @@ func (p *Portal) recognize(ctx context.Context, all contents, r Reader) Reader {
 // claim gives the reader all that names only their address, unless somebody was faster.
 // It says whose it is.
 func (p *Portal) claim(ctx context.Context, r Reader) (id string, err error) {
-	name := claimName(r.Email)
-	data, err := encode(p.Client, claim{Email: r.Email, ID: r.ID, At: p.Now().UTC()})
+	c := claim{Email: ascii.Lower(r.Email), ID: r.ID, At: p.Now().UTC()}
+	if err := c.check(); err != nil {
+		return "", err
+	}
+	name := claimName(c.Email)
+	data, err := encode(p.Client, c)
 	if err != nil {
 		return "", err
 	}

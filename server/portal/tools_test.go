@@ -20,15 +20,20 @@ import (
 // served is a portal behind a guard, and a client of it that has a role.
 func served(t testing.TB, p *portal.Portal, role guard.Role) *mcp.ClientSession {
 	t.Helper()
+	return servedAs(t, p, reader(role.String(), role))
+}
+
+func servedAs(t testing.TB, p *portal.Portal, r portal.Reader) *mcp.ClientSession {
+	t.Helper()
 	g := guard.New(&mcp.Implementation{Name: "test", Version: "1"}, guard.Options{
 		Server: &mcp.ServerOptions{CompletionHandler: p.Complete},
-		Client: "acme", Access: guard.Access{Default: &role}, Logger: slog.New(slog.DiscardHandler),
+		Client: "acme", Access: guard.Access{Default: &r.Role}, Logger: slog.New(slog.DiscardHandler),
 		Limits: guard.Limits{CallsPerMinute: 1e6, Burst: 1e6},
 	})
 	p.Register(g)
 	require.NoError(t, g.Check())
 	inside, outside := mcp.NewInMemoryTransports()
-	ctx := identity.NewContext(t.Context(), caller(reader(role.String(), role)))
+	ctx := identity.NewContext(t.Context(), caller(r))
 	connected, err := g.Connect(ctx, inside)
 	require.NoError(t, err)
 	session, err := mcp.NewClient(&mcp.Implementation{Name: "editor", Version: "1"}, nil).Connect(t.Context(), outside, nil)
@@ -230,7 +235,7 @@ func TestALongImportTellsHowFarItIs(t *testing.T) {
 	g := guard.New(&mcp.Implementation{Name: "test", Version: "1"}, guard.Options{Client: "acme", Access: guard.Access{Default: &role}, Logger: slog.New(slog.DiscardHandler)})
 	p.Register(g)
 	inside, outside := mcp.NewInMemoryTransports()
-	_, err := g.Connect(identity.NewContext(t.Context(), identity.Caller{Email: "ada@example.com"}), inside)
+	_, err := g.Connect(identity.NewContext(t.Context(), caller(admin)), inside)
 	require.NoError(t, err)
 	told := make(chan string, 10)
 	client := mcp.NewClient(&mcp.Implementation{Name: "editor", Version: "1"}, &mcp.ClientOptions{
