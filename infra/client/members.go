@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/berth-mcp/berth/internal/ascii"
 )
 
 // memberKinds are the IAM principals that may be let in, and the form of what
@@ -37,12 +39,12 @@ func (a *ServerArgs) accessProblems() []error {
 		c.want(g.Customer == "" && len(g.Members) == 0, "group.email", "", "is empty, and the group has settings; name the group's address, or remove them")
 		return c.problems
 	}
-	c.want(emailAddress.MatchString(strings.ToLower(g.Email)), "group.email", g.Email, "is not a group's address, like acme-developers@example.com")
+	c.want(emailAddress.MatchString(ascii.Lower(g.Email)), "group.email", g.Email, "is not a group's address, like acme-developers@example.com")
 	c.want(customerID.MatchString(g.Customer), "group.customer", g.Customer, "is not a customer id, like C01abc234; find it with: gcloud organizations list")
 	for i, m := range g.Members {
 		key := fmt.Sprintf("group.members[%d]", i)
-		c.want(emailAddress.MatchString(strings.ToLower(m)), key, m, "is not an address, like ada@example.com; write it without user: or group:")
-		c.want(!strings.EqualFold(m, g.Email), key, m, "is the group itself; remove it")
+		c.want(emailAddress.MatchString(ascii.Lower(m)), key, m, "is not an address, like ada@example.com; write it without user: or group:")
+		c.want(!ascii.EqualFold(m, g.Email), key, m, "is the group itself; remove it")
 	}
 	return c.problems
 }
@@ -73,11 +75,12 @@ var memberExamples = map[string]string{
 	"domain":         "domain:example.com",
 }
 
-// canonicalAddresses are addresses in lower case, each once, sorted.
+// canonicalAddresses are addresses in lower case, each once, sorted. Of letters that are
+// not ASCII, none is folded: they would become somebody else's address.
 func canonicalAddresses(addresses []string) []string {
 	var out []string
 	for _, address := range addresses {
-		out = append(out, strings.ToLower(strings.TrimSpace(address)))
+		out = append(out, ascii.Lower(strings.TrimSpace(address)))
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
@@ -97,14 +100,14 @@ func canonicalMembers(members []string) []string {
 func canonicalMember(written string) string {
 	kind, address, found := strings.Cut(strings.TrimSpace(written), ":")
 	if known := canonicalKind(kind); known != "" && found {
-		return known + ":" + strings.ToLower(strings.TrimSpace(address))
+		return known + ":" + ascii.Lower(strings.TrimSpace(address))
 	}
-	return strings.ToLower(strings.TrimSpace(written))
+	return ascii.Lower(strings.TrimSpace(written))
 }
 
 func canonicalKind(kind string) string {
 	for known := range memberKinds {
-		if strings.EqualFold(kind, known) {
+		if ascii.EqualFold(kind, known) {
 			return known
 		}
 	}

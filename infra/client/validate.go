@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/berth-mcp/berth/infra/setting"
+	"github.com/berth-mcp/berth/internal/ascii"
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
@@ -66,7 +67,7 @@ func (a *ServerArgs) problems() []error {
 func (a *ServerArgs) canonical() *ServerArgs {
 	c := *a
 	c.Developers = canonicalMembers(a.Developers)
-	c.Group.Email = strings.ToLower(a.Group.Email)
+	c.Group.Email = ascii.Lower(a.Group.Email)
 	c.Group.Members = canonicalAddresses(a.Group.Members)
 	return &c
 }

@@ -7,7 +7,8 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strings"
+
+	"github.com/berth-mcp/berth/internal/ascii"
 )
 
 // DefaultPort is the one that the proxy listens on if no other is chosen.
@@ -15,7 +16,7 @@ const DefaultPort = 3030
 
 // IsLoopback reports whether a host, without its port, is this machine.
 func IsLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
+	if ascii.EqualFold(host, "localhost") {
 		return true
 	}
 	addr, err := netip.ParseAddr(host)

@@ -19,6 +19,7 @@ func TestThisMachineIsKnownInEverySpelling(t *testing.T) {
 	for host, want := range map[string]bool{
 		"localhost": true, "LOCALHOST": true, "127.0.0.1": true, "127.0.0.2": true, "::1": true, "::ffff:127.0.0.1": true,
 		"": false, "localhost.evil.example": false, "evil.localhost": false, "127.1": false, "0.0.0.0": false, "10.0.0.1": false, "[::1]": false,
+		"localho\u017Ft": false,
 	} {
 		assert.Equal(t, want, address.IsLoopback(host), host)
 	}

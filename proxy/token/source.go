@@ -4,12 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
+
+	"github.com/berth-mcp/berth/internal/ascii"
 )
 
 const (
@@ -269,7 +270,7 @@ func (s *Source) askGcloud(ctx context.Context, login *login, audience string, r
 	tok, err := s.fetch(ctx, login, audience, Token{})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err != nil || !strings.EqualFold(tok.Email, refused.Email) {
+	if err != nil || !ascii.EqualFold(tok.Email, refused.Email) {
 		now.inUse = false
 		return refused, nil
 	}

@@ -46,22 +46,27 @@ func Parse(raw string) (Token, error) {
 	if err != nil {
 		return Token{}, errors.New("the id token has a payload that is not base64url")
 	}
-	var claims struct {
-		Issuer  string  `json:"iss"`
-		Email   string  `json:"email"`
-		Expires float64 `json:"exp"` // a NumericDate may have a fraction
-	}
+	// A map, because the fields of a struct would be filled from claims whose names
+	// differ in case, too.
+	var claims map[string]json.RawMessage
 	if err := json.Unmarshal(payload, &claims); err != nil {
 		return Token{}, errors.New("the id token has a payload that is not a JSON object of claims")
 	}
-	if claims.Issuer == "" || claims.Expires <= 0 {
+	var issuer, email string
+	var expires float64 // a NumericDate may have a fraction
+	for name, into := range map[string]any{"iss": &issuer, "email": &email, "exp": &expires} {
+		if raw, ok := claims[name]; ok && json.Unmarshal(raw, into) != nil {
+			return Token{}, fmt.Errorf("the id token has a claim %s of another type than it should have", name)
+		}
+	}
+	if issuer == "" || expires <= 0 {
 		return Token{}, errors.New("the id token lacks the claim iss or exp")
 	}
 	bearer := "Bearer " + raw // once: every request that is under way holds it
 	return Token{
-		Issuer:  claims.Issuer,
-		Email:   claims.Email,
-		Expires: time.Unix(int64(claims.Expires), 0),
+		Issuer:  issuer,
+		Email:   email,
+		Expires: time.Unix(int64(expires), 0),
 		bearer:  &bearer,
 	}, nil
 }

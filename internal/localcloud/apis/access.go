@@ -17,6 +17,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/berth-mcp/berth/internal/ascii"
 )
 
 // access decides who may call what: owners everything that an API does, others
@@ -76,7 +78,7 @@ func (a *access) bearer(authorization []string) (string, error) {
 		a.logger.Debug("access token refused", "reason", err)
 		return "", errUnauthenticated
 	}
-	return strings.ToLower(email), nil
+	return ascii.Lower(email), nil
 }
 
 func (a *access) isOwner(email string) bool { return slices.Contains(a.owners, email) }

@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/berth-mcp/berth/internal/ascii"
 )
 
 // Bounds of a service account, in bytes where they are not a pattern, after
@@ -254,7 +256,7 @@ func (a *accounts) find(name string) (*adminpb.ServiceAccount, error) {
 	if !ok {
 		return nil, status.Errorf(codes.InvalidArgument, "Invalid name %q: expected projects/PROJECT/serviceAccounts/EMAIL.", name)
 	}
-	account := a.byEmail[strings.ToLower(values[1])]
+	account := a.byEmail[ascii.Lower(values[1])]
 	if account == nil {
 		for _, other := range a.byEmail {
 			if other.GetUniqueId() == values[1] {

@@ -18,6 +18,8 @@ import (
 	sm "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 	"cloud.google.com/go/serviceusage/apiv1/serviceusagepb"
 	"google.golang.org/grpc"
+
+	"github.com/berth-mcp/berth/internal/ascii"
 )
 
 // Platform runs services. Its methods are called from many goroutines, but for
@@ -193,7 +195,7 @@ func (o Options) permits(member string) bool {
 	}
 	kind, name, _ := strings.Cut(member, ":")
 	domain := name[strings.LastIndexByte(name, '@')+1:]
-	return kind == "serviceAccount" || slices.Contains(domainsOf(o.Owners), strings.ToLower(domain))
+	return kind == "serviceAccount" || slices.Contains(domainsOf(o.Owners), ascii.Lower(domain))
 }
 
 func (o Options) check() error {

@@ -11,6 +11,8 @@ import (
 	"google.golang.org/api/cloudidentity/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/berth-mcp/berth/internal/ascii"
 )
 
 // Bounds of a group, in characters, after
@@ -116,7 +118,7 @@ func (g *groups) create(c restCall) (any, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.learn()
-	email := strings.ToLower(wanted.GroupKey.Id)
+	email := ascii.Lower(wanted.GroupKey.Id)
 	if err := g.directory.AddGroup(email); err != nil {
 		return nil, status.Errorf(codes.AlreadyExists, "Error(2006): Entity already exists: %s", email)
 	}
@@ -142,7 +144,7 @@ func (g *groups) check(wanted *cloudidentity.Group) error {
 	if key == nil {
 		key = &cloudidentity.EntityKey{}
 	}
-	local, domain, _ := strings.Cut(strings.ToLower(key.Id), "@")
+	local, domain, _ := strings.Cut(ascii.Lower(key.Id), "@")
 	if local == "" || !slices.Contains(g.domains, domain) {
 		v.add("group.group_key.id", "%q is not an address in a domain of the customer: %s", key.Id, strings.Join(g.domains, ", "))
 	}
@@ -185,7 +187,7 @@ func (g *groups) lookup(c restCall) (any, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.learn()
-	email := strings.ToLower(c.query.Get("groupKey.id"))
+	email := ascii.Lower(c.query.Get("groupKey.id"))
 	if found := g.byEmail[email]; found != nil {
 		return map[string]string{"name": found.state.Name}, nil
 	}

@@ -3,12 +3,13 @@ package apis
 import (
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"google.golang.org/api/cloudidentity/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/berth-mcp/berth/internal/ascii"
 )
 
 // The roles in a group. Everybody in it is a MEMBER; the others come on top.
@@ -132,7 +133,7 @@ func (g *groups) addMembership(c restCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	member := strings.ToLower(wanted.PreferredMemberKey.Id)
+	member := ascii.Lower(wanted.PreferredMemberKey.Id)
 	if member == found.state.GroupKey.Id {
 		return nil, status.Errorf(codes.InvalidArgument, "Error(4002): group %s cannot be a member of itself.", member)
 	}
@@ -190,7 +191,7 @@ func (g *groups) lookupMembership(c restCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	member := strings.ToLower(c.query.Get("memberKey.id"))
+	member := ascii.Lower(c.query.Get("memberKey.id"))
 	if m := found.members[member]; m != nil {
 		return map[string]string{"name": m.state.Name}, nil
 	}

@@ -1,6 +1,10 @@
 package apis
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/berth-mcp/berth/internal/ascii"
+)
 
 // match takes the values of the stars out of a resource's name: the pattern
 // "projects/*/locations/*" on "projects/p/locations/l" gives p and l.
@@ -59,7 +63,7 @@ func domainsOf(emails []string) []string {
 func lowerAll(values []string) []string {
 	lower := make([]string, len(values))
 	for i, v := range values {
-		lower[i] = strings.ToLower(v)
+		lower[i] = ascii.Lower(v)
 	}
 	return lower
 }

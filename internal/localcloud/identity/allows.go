@@ -1,6 +1,10 @@
 package identity
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/berth-mcp/berth/internal/ascii"
+)
 
 // The special members of an IAM policy.
 const (
@@ -15,7 +19,7 @@ const (
 // allUsers covers it. A member that it does not know, such as deleted:…,
 // covers nobody.
 func (d *Directory) Allows(members []string, email string) bool {
-	email = strings.ToLower(email)
+	email = ascii.Lower(email)
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	k, known := d.kinds[email]
@@ -38,7 +42,7 @@ func (d *Directory) covers(member string, k kind, email string) bool {
 	if !ok {
 		return false
 	}
-	value = strings.ToLower(value)
+	value = ascii.Lower(value)
 	switch prefix {
 	case string(person), string(serviceAccount):
 		return prefix == string(k) && value == email

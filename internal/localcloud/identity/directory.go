@@ -25,6 +25,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/berth-mcp/berth/internal/ascii"
 )
 
 // Errors that callers tell apart with errors.Is.
@@ -269,6 +271,6 @@ func (d *Directory) Exists(member string) bool {
 	}
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	have, ok := d.kinds[strings.ToLower(email)]
+	have, ok := d.kinds[ascii.Lower(email)]
 	return ok && string(have) == k
 }

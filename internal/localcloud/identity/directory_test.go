@@ -80,6 +80,18 @@ func TestAllows(t *testing.T) {
 	}
 }
 
+func TestDirectory_FoldsASCIIOnly(t *testing.T) {
+	d := populated(t)
+	require.NoError(t, d.AddPerson("kim@example.com"))
+	const kelvin = "\u212Aim@example.com"
+	assert.False(t, d.Allows([]string{"user:kim@example.com"}, kelvin))
+	assert.False(t, d.Allows([]string{"user:" + kelvin}, "kim@example.com"))
+	assert.False(t, d.Exists("user:"+kelvin))
+	assert.ErrorContains(t, d.AddPerson(kelvin), "not an e-mail address")
+	_, err := d.IDToken(kelvin, "https://acme.example")
+	assert.ErrorContains(t, err, "not an e-mail address")
+}
+
 func TestAllowsFollowsMembershipAsItChanges(t *testing.T) {
 	d := populated(t)
 	everyone := []string{"group:everyone@example.com"}

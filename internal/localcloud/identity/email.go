@@ -4,7 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strings"
+
+	"github.com/berth-mcp/berth/internal/ascii"
 )
 
 // maxEmail is the longest address of RFC 5321, in bytes.
@@ -15,7 +16,7 @@ var emailPattern = regexp.MustCompile(`^[a-z0-9._%+'-]+@[a-z0-9]([a-z0-9-]*[a-z0
 // normalize lower-cases an address, since Google treats addresses that differ
 // in case alone as one.
 func normalize(email string) (string, error) {
-	lower := strings.ToLower(email)
+	lower := ascii.Lower(email)
 	if len(lower) > maxEmail || !emailPattern.MatchString(lower) {
 		return "", fmt.Errorf("%.80q is not an e-mail address: give one such as ana@example.com", email)
 	}

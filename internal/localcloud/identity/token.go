@@ -16,6 +16,8 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/berth-mcp/berth/internal/ascii"
 )
 
 const (
@@ -169,7 +171,7 @@ func (d *Directory) VerifyIDToken(ctx context.Context, raw string) (Claims, erro
 	}
 	return Claims{
 		Subject:       token.Subject,
-		Email:         strings.ToLower(claims.Email),
+		Email:         ascii.Lower(claims.Email),
 		EmailVerified: claims.EmailVerified,
 		Audience:      slices.Clone(token.Audience),
 		IssuedAt:      token.IssuedAt,

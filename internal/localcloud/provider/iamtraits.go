@@ -2,9 +2,10 @@ package provider
 
 import (
 	"regexp"
-	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+
+	"github.com/berth-mcp/berth/internal/ascii"
 )
 
 // memberPattern is all that the plugin asks of a member before it plans.
@@ -44,7 +45,7 @@ func with(place, own traits) traits {
 }
 
 // sameMember: e-mail addresses and domains have no case.
-func sameMember(a, b string) bool { return strings.EqualFold(a, b) }
+func sameMember(a, b string) bool { return ascii.EqualFold(a, b) }
 
 // presumeFrom has a resource that is named in full, in the property named, say
 // where it is.

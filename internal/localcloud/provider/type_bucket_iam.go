@@ -7,10 +7,11 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/pulumi/pulumi-gcp/sdk/v8/go/gcp/storage"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+
+	"github.com/berth-mcp/berth/internal/ascii"
 )
 
 // bucketPath is how grants name a bucket.
@@ -129,7 +130,7 @@ func grantsOf(policy string) ([]string, bool) {
 			condition += "\n" + b.Condition[field]
 		}
 		for _, member := range b.Members {
-			all = append(all, b.Role+" "+strings.ToLower(member)+condition)
+			all = append(all, b.Role+" "+ascii.Lower(member)+condition)
 		}
 	}
 	slices.Sort(all)

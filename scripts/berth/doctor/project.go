@@ -9,6 +9,8 @@ import (
 
 	"google.golang.org/api/googleapi"
 	"google.golang.org/api/serviceusage/v1"
+
+	"github.com/berth-mcp/berth/internal/ascii"
 )
 
 func isStatus(err error, code int) bool {
@@ -124,7 +126,7 @@ func membersAreAllowed(ctx context.Context, s stack, g *google) []finding {
 
 // foreignDomains are the developers' that are not the caller's own.
 func (s stack) foreignDomains(caller string) []string {
-	domain := func(member string) string { return strings.ToLower(member[strings.LastIndexAny(member, "@:")+1:]) }
+	domain := func(member string) string { return ascii.Lower(member[strings.LastIndexAny(member, "@:")+1:]) }
 	var foreign []string
 	for _, member := range s.developers() {
 		if d := domain(member); d != domain(caller) {
