@@ -91,9 +91,9 @@ func TestVerifier_ChecksTheClaimsThatItTakes(t *testing.T) {
 		}
 	}
 	for name, edit := range map[string]func(string) string{
-		"expired, and not by another name":      func(c string) string { return with(fmt.Sprintf(`"EXP":%d`, later))(set("exp", fmt.Sprint(past))(c)) },
-		"for others, and for us by ſ's name":    func(c string) string { return with(`"AUD":"berth"`)(set("aud", `"another-server"`)(c)) },
-		"not yet valid, and valid by its other": func(c string) string { return with(`"NBF":0`)(set("nbf", fmt.Sprint(later))(c)) },
+		"expired, and not by another name":       func(c string) string { return with(fmt.Sprintf(`"EXP":%d`, later))(set("exp", fmt.Sprint(past))(c)) },
+		"for others, and for us by another name": func(c string) string { return with(`"AUD":"berth"`)(set("aud", `"another-server"`)(c)) },
+		"not yet valid, and valid by its other":  func(c string) string { return with(`"NBF":0`)(set("nbf", fmt.Sprint(later))(c)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := verify(t, edit)
