@@ -29,7 +29,7 @@ func (s *Relay) forward(w http.ResponseWriter, r *http.Request, rt route) (statu
 		return http.StatusBadRequest, nil
 	}
 
-	span := s.newSpan(r)
+	span := rt.gate.newSpan(r)
 	up, start := rt.backend, time.Now()
 	resp, f := s.sender.Send(span.ctx, up.Target, r.Method, rt.url, requestHeader(r), body)
 	if f == nil && beginsWithEndpoint(r, resp) && isEncoded(resp) {
@@ -110,12 +110,13 @@ func isStanding(r *http.Request) bool {
 }
 
 // newSpan returns a context that ends when the client goes away, and for a standing stream
-// also shortly after the proxy begins to stop. It must be cancelled.
-func (s *Relay) newSpan(r *http.Request) *span {
+// also shortly after the proxy begins to stop, and when the secret is replaced. It must be
+// cancelled.
+func (g *gate) newSpan(r *http.Request) *span {
 	if !isStanding(r) {
 		ctx, cancel := context.WithCancel(r.Context())
 		return &span{ctx: ctx, cancel: cancel}
 	}
-	ctx, cancel := context.WithCancel(s.streaming)
+	ctx, cancel := context.WithCancel(g.streaming)
 	return &span{ctx: ctx, cancel: cancel, leave: context.AfterFunc(r.Context(), cancel)}
 }

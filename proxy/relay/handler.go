@@ -16,17 +16,20 @@ func (s *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "only programs on this computer may use berth-proxy, by the name localhost", http.StatusForbidden)
 		return
 	}
-	if !s.holdsSecret(r) {
-		http.Error(w, HasSecret+": run berth-proxy install", http.StatusNotFound)
+	g := s.gate.Load()
+	if !g.admits(r) {
+		if s.outside == nil || !s.outside(w, r) {
+			http.Error(w, HasSecret+": run berth-proxy install", http.StatusNotFound)
+		}
 		return
 	}
-	if below := s.belowSecret(r); s.isLocal(below) {
+	if below := g.below(r); s.isLocal(below) {
 		s.local.ServeHTTP(w, below)
 		return
 	}
 	all := *s.clients.Load()
-	rt, found := s.routeFor(all, r)
-	if !found && r.Method == http.MethodPost && s.refuseMissing(w, r, all) {
+	rt, found := s.routeFor(all, g, r)
+	if !found && r.Method == http.MethodPost && s.refuseMissing(w, r, all, g) {
 		return
 	}
 	if !found || asksForOAuth(strings.TrimPrefix(r.URL.Path, rt.prefix)) && !rt.backend.ownLogin.Load() {
@@ -45,7 +48,7 @@ func (s *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	status, err := s.forward(w, r, rt)
 	// The query is left out: in it is the name of a session.
-	s.log.Debug("request", "client", rt.backend.Name, "method", r.Method, "path", strings.TrimPrefix(r.URL.Path, s.prefix), "status", status,
+	s.log.Debug("request", "client", rt.backend.Name, "method", r.Method, "path", g.redact(r.URL.Path), "status", status,
 		"duration", time.Since(start), "error", err)
 	if err != nil {
 		// What the client has so far must not look like the whole.
@@ -55,8 +58,8 @@ func (s *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // refuseMissing answers what an editor has to say to a client that is not served, and
 // reports whether the request was that.
-func (s *Relay) refuseMissing(w http.ResponseWriter, r *http.Request, all clients) bool {
-	name := s.missingClient(all, strings.TrimPrefix(r.URL.EscapedPath(), s.prefix))
+func (s *Relay) refuseMissing(w http.ResponseWriter, r *http.Request, all clients, g *gate) bool {
+	name := s.missingClient(all, strings.TrimPrefix(r.URL.EscapedPath(), g.prefix))
 	if name == "" {
 		return false
 	}
@@ -65,7 +68,7 @@ func (s *Relay) refuseMissing(w http.ResponseWriter, r *http.Request, all client
 		return false
 	}
 	f := noClient(name, s.wasServed(name), all)
-	s.log.Warn(f.Message, "code", f.Code)
+	s.log.Warn(g.redact(f.Message), "code", f.Code)
 	f.answer(w, r, body)
 	return true
 }
@@ -75,7 +78,7 @@ func (s *Relay) isBridged(w http.ResponseWriter, r *http.Request, rt route) bool
 	if s.sse == nil || strings.TrimPrefix(r.URL.Path, rt.prefix) != "/sse" {
 		return false
 	}
-	span := s.newSpan(r)
+	span := rt.gate.newSpan(r)
 	defer span.cancel()
 	if r.Method == http.MethodGet {
 		rt.backend.stats.streams.Add(1)

@@ -23,6 +23,8 @@ var notUpstream = []string{
 	// A browser shares its cookies among all ports of localhost, so that one client's
 	// would go to another's server. MCP has no use for them.
 	"Cookie",
+	// In a local URL there may be the secret of this proxy's paths.
+	"Referer",
 	// The body is read already, and with it 100 Continue was said.
 	"Expect",
 }

@@ -26,7 +26,7 @@ func testRoute(t *testing.T, path string) route {
 	for _, target := range targets {
 		all = append(all, &backend{Target: target})
 	}
-	rt, found := (&Relay{port: 3030}).routeFor(all, httptest.NewRequest(http.MethodGet, "http://localhost:3030"+path, nil))
+	rt, found := (&Relay{port: 3030}).routeFor(all, &gate{}, httptest.NewRequest(http.MethodGet, "http://localhost:3030"+path, nil))
 	require.True(t, found)
 	return rt
 }

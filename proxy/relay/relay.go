@@ -17,7 +17,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,7 +73,8 @@ type Relay struct {
 	server         *http.Server
 	listeners      []net.Listener
 	port           int
-	prefix         string // of every local path: a slash and the secret, or ""
+	gate           atomic.Pointer[gate]
+	outside        func(w http.ResponseWriter, r *http.Request) bool // nil: none
 
 	standing  standing        // streams that are out of the server
 	streaming context.Context // done when standing streams must end
@@ -90,12 +90,10 @@ func New(o Options) (*Relay, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	prefix := ""
 	if o.Secret != "" {
 		if err := CheckSecret(o.Secret); err != nil {
 			return nil, fmt.Errorf("the secret of the local path: %w", err)
 		}
-		prefix = "/" + o.Secret
 	}
 	listeners, port, err := listen(o.Port, o.Logger)
 	if err != nil {
@@ -111,11 +109,11 @@ func New(o Options) (*Relay, error) {
 		log:            o.Logger,
 		listeners:      listeners,
 		port:           port,
-		prefix:         prefix,
 	}
 	s.clients.Store(&clients{})
 	s.SetTargets(o.Targets)
 	s.streaming, s.stop = context.WithCancel(context.Background())
+	s.gate.Store(newGate(s.streaming, o.Secret))
 	s.server = &http.Server{
 		Handler: s,
 		// Or "OPTIONS *" would be answered before the guard.
@@ -132,7 +130,7 @@ func New(o Options) (*Relay, error) {
 func (s *Relay) Port() int { return s.port }
 
 // URL is the proxy's own address, in the form that goes into an editor's configuration.
-func (s *Relay) URL() string { return LocalURL(s.port, strings.TrimPrefix(s.prefix, "/")) }
+func (s *Relay) URL() string { return LocalURL(s.port, s.Secret()) }
 
 // LocalURL is the address of a proxy with a port and a secret, which may be empty.
 func LocalURL(port int, secret string) string {

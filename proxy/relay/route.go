@@ -9,6 +9,7 @@ import (
 
 // A route is where one request goes.
 type route struct {
+	gate    *gate // that let the request in
 	backend *backend
 	prefix  string   // of local paths: "/CLIENT", or "" where the name was left out; the secret in front
 	url     *url.URL // at the target
@@ -19,18 +20,18 @@ type route struct {
 // routeFor finds the target of a request: /CLIENT/anything, or with one client also
 // /anything. The latter is of the first client that was the only one, as long as the proxy
 // runs: another that takes its place does not inherit what editors send there.
-func (s *Relay) routeFor(all clients, r *http.Request) (route, bool) {
+func (s *Relay) routeFor(all clients, g *gate, r *http.Request) (route, bool) {
 	document, path := splitDocument(r.URL.EscapedPath())
-	path = strings.TrimPrefix(path, s.prefix)
+	path = strings.TrimPrefix(path, g.prefix)
 	if !strings.HasPrefix(path, "/") { // OPTIONS *, CONNECT host:port
 		return route{}, false
 	}
 	first, _, _ := strings.Cut(path[1:], "/")
 	if u := all.named(first); u != nil {
-		return s.newRoute(u, document, s.prefix+"/"+first, r), true
+		return s.newRoute(u, g, document, g.prefix+"/"+first, r), true
 	}
 	if len(all) == 1 && s.missingClient(all, path) == "" {
-		return s.newRoute(all[0], document, s.prefix, r), true
+		return s.newRoute(all[0], g, document, g.prefix, r), true
 	}
 	return route{}, false
 }
@@ -57,7 +58,7 @@ func (s *Relay) wasServed(name string) bool {
 var otherClient = regexp.MustCompile(`^/[a-z0-9][a-z0-9-]{0,62}/(mcp|sse)(/|$)`)
 
 // newRoute is that of a path of the target, or of a document about it.
-func (s *Relay) newRoute(up *backend, document, prefix string, r *http.Request) route {
+func (s *Relay) newRoute(up *backend, g *gate, document, prefix string, r *http.Request) route {
 	local := *r.URL
 	local.Scheme, local.Host = "http", r.Host
 	u := *up.base
@@ -69,7 +70,7 @@ func (s *Relay) newRoute(up *backend, document, prefix string, r *http.Request) 
 	u.Path, u.RawPath = leadsTo(local.Path), leadsTo(local.EscapedPath())
 	u.RawQuery = local.RawQuery
 	u.ForceQuery = local.ForceQuery
-	return route{backend: up, prefix: prefix, url: &u, local: &local, port: s.port}
+	return route{gate: g, backend: up, prefix: prefix, url: &u, local: &local, port: s.port}
 }
 
 // origin is that of this proxy, as the client has it.

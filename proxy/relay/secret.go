@@ -1,8 +1,10 @@
 package relay
 
 import (
+	"context"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -24,28 +26,79 @@ func CheckSecret(s string) error {
 	return nil
 }
 
-// holdsSecret reports whether a request's path begins with the secret, if there is one.
+// A gate is the secret of the local path at one time, and what it has let in.
+type gate struct {
+	prefix    string          // of every local path: a slash and the secret, or ""
+	streaming context.Context // done when standing streams must end
+	shut      context.CancelFunc
+}
+
+func newGate(streaming context.Context, secret string) *gate {
+	g := &gate{}
+	if secret != "" {
+		g.prefix = "/" + secret
+	}
+	g.streaming, g.shut = context.WithCancel(streaming)
+	return g
+}
+
+// admits reports whether a request's path begins with the secret, if there is one.
 // Loopback is open to every user of the computer: the secret is what they do not know.
-func (s *Relay) holdsSecret(r *http.Request) bool {
-	if s.prefix == "" {
+func (g *gate) admits(r *http.Request) bool {
+	if g.prefix == "" {
 		return true
 	}
 	_, path := splitDocument(r.URL.EscapedPath())
-	if len(path) <= len(s.prefix) || path[len(s.prefix)] != '/' {
+	if len(path) <= len(g.prefix) || path[len(g.prefix)] != '/' {
 		return false
 	}
-	return subtle.ConstantTimeCompare([]byte(path[:len(s.prefix)]), []byte(s.prefix)) == 1
+	return subtle.ConstantTimeCompare([]byte(path[:len(g.prefix)]), []byte(g.prefix)) == 1
 }
 
-// belowSecret is the request as the proxy's own pages have it.
-func (s *Relay) belowSecret(r *http.Request) *http.Request {
-	if s.prefix == "" {
+// below returns the request as the proxy's own pages have it.
+func (g *gate) below(r *http.Request) *http.Request {
+	if g.prefix == "" {
 		return r
 	}
 	below := *r
 	below.URL = new(url.URL)
 	*below.URL = *r.URL
-	below.URL.Path = strings.TrimPrefix(r.URL.Path, s.prefix)
-	below.URL.RawPath = strings.TrimPrefix(r.URL.RawPath, s.prefix)
+	below.URL.Path = strings.TrimPrefix(r.URL.Path, g.prefix)
+	below.URL.RawPath = strings.TrimPrefix(r.URL.RawPath, g.prefix)
 	return &below
+}
+
+// redact takes the secret out of what is to be logged. It is not always at the begin of a
+// path: the documents about a login have it behind their own.
+func (g *gate) redact(text string) string {
+	if g.prefix == "" {
+		return text
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(text, g.prefix+"/", "/"), g.prefix[1:], "[secret]")
+}
+
+// Secret is the one that every local path begins with, or "".
+func (s *Relay) Secret() string { return strings.TrimPrefix(s.gate.Load().prefix, "/") }
+
+// SetSecret replaces the secret of a relay that has one, with effect on requests from now
+// on. Calls under way end by themselves; standing streams that the old secret let in are
+// cut, as whoever holds one may not be the developer.
+func (s *Relay) SetSecret(secret string) error {
+	if err := CheckSecret(secret); err != nil {
+		return fmt.Errorf("the secret of the local path: %w", err)
+	}
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	if s.Secret() == secret {
+		return nil
+	}
+	s.gate.Swap(newGate(s.streaming, secret)).shut()
+	return nil
+}
+
+// HandleOutside has the proxy itself answer requests without the secret, where there is one,
+// behind the guard that keeps other machines and web pages out. The handler reports whether
+// it has answered. It must be set before [Relay.Serve].
+func (s *Relay) HandleOutside(handler func(w http.ResponseWriter, r *http.Request) bool) {
+	s.outside = handler
 }

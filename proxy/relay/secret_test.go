@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -118,4 +119,68 @@ func TestARefusalNamesTheAccountTheClientAndWhomToAsk(t *testing.T) {
 	_, body := do(t, h.request(t, http.MethodPost, "/mcp", call))
 	assert.Contains(t, body, "ada@example.com may not use acme: ask acme-developers@example.com for access, which takes some minutes to take effect")
 	assert.Equal(t, "ada@example.com", h.Account())
+}
+
+// Whoever reads the log, or runs a client's server, may be another user of the computer.
+func TestRelay_KeepsSecretFromLogAndServer(t *testing.T) {
+	const secret = "0123456789abcdefghij" // such as a client's name could be
+	got := make(chan *http.Request, 1)
+	server := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		got <- r
+		w.WriteHeader(http.StatusUnauthorized) // of its own login, so that its documents are asked for
+	})
+	h := startWith(t, Options{Targets: parse(t, "acme="+server.URL, "globex="+server.URL), Secret: secret}, nil)
+	origin := strings.TrimSuffix(h.URL(), "/"+secret)
+	for _, path := range []string{
+		"/" + secret + "/acme/mcp",
+		"/.well-known/oauth-protected-resource/" + secret + "/acme/mcp",
+		"/.well-known/oauth-authorization-server/" + secret + "/acme",
+		"/.well-known/openid-configuration/" + secret + "/acme/mcp",
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, origin+path, nil)
+		require.NoError(t, err)
+		r.Header.Set("Referer", h.URL()+"/")
+		do(t, r)
+		sent := within(t, got, path)
+		assert.NotContains(t, fmt.Sprint(sent.URL, sent.Header), secret, path)
+	}
+	do(t, h.request(t, http.MethodPost, "/"+secret+"/mcp", call)) // as of a client of that name
+	require.Eventually(t, func() bool { return strings.Contains(h.log.String(), "has no client") }, deadline, time.Millisecond)
+	assert.Contains(t, h.log.String(), "path=/.well-known/oauth-protected-resource/acme/mcp", "it logs")
+	assert.NotContains(t, h.log.String(), secret)
+}
+
+func TestRelay_SetSecretShutsTheOldOneOut(t *testing.T) {
+	const replaced = "another-Secret_0123456789"
+	ticks, left := make(chan string), make(chan struct{})
+	server := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			return
+		}
+		clock(ticks)(w, r)
+		close(left)
+	})
+	h := startWith(t, Options{Targets: parse(t, "acme="+server.URL), Secret: pathSecret}, nil)
+	before := h.request(t, http.MethodPost, "/acme/mcp", call)
+	resp, err := client(t).Do(h.request(t, http.MethodGet, "/acme/mcp", ""))
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	got := lines(t, resp.Body)
+	ticks <- "open"
+	require.Equal(t, "data: open", within(t, got, "an event"))
+
+	require.ErrorContains(t, h.SetSecret("short"), "use 16 to 128")
+	require.NoError(t, h.SetSecret(pathSecret))
+	ticks <- "still open"
+	within(t, got, "the end of the event")
+	require.Equal(t, "data: still open", within(t, got, "an event after no change"))
+
+	require.NoError(t, h.SetSecret(replaced))
+	within(t, left, "the end of the stream that the old secret has let in")
+	resp, body := do(t, before)
+	assert.Equal(t, http.StatusNotFound, resp.StatusCode)
+	assert.True(t, strings.HasPrefix(body, HasSecret), body)
+	assert.Contains(t, h.URL(), replaced)
+	resp, _ = do(t, h.request(t, http.MethodPost, "/acme/mcp", call))
+	assert.Equal(t, http.StatusOK, resp.StatusCode)
 }
