@@ -31,6 +31,8 @@ type Change struct {
 	File   string // as the editor has it; it may be a symbolic link
 	Backup string // "" if there was nothing to back up
 	Diff   string // unified; "" if nothing changed
+
+	Closed []string // files with a secret in them that are taken from others' sight
 }
 
 // A file is one editor's configuration on disk.
@@ -41,7 +43,8 @@ type file struct {
 }
 
 // change reads the file, edits it and, unless it is only to be shown, writes it: whole or
-// not at all, with its mode kept and a backup beside it. One run of berth-proxy at a time
+// not at all, with its mode kept and a backup beside it. Where there is a secret in it, both
+// are for their owner alone, even if nothing else changes. One run of berth-proxy at a time
 // does so; an editor that writes in between is noticed.
 func (f file) change(edit func(content []byte) ([]byte, error), dryRun bool) (Change, error) {
 	target, err := f.target()
@@ -65,30 +68,76 @@ func (f file) change(edit func(content []byte) ([]byte, error), dryRun bool) (Ch
 	}
 	done := Change{File: f.path}
 	if bytes.Equal(before, after) {
-		return done, nil
+		done.Closed, err = f.close(dryRun)
+		return done, err
 	}
 	done.Diff = string(diff.Diff(f.path, before, f.path, after))
+	private := holdsSecret(before) || holdsSecret(after)
+	if private && info != nil && isForOthers(info) {
+		done.Closed = []string{f.path}
+	}
 	if dryRun {
 		return done, nil
 	}
 	if info != nil {
 		done.Backup = f.path + backupSuffix
 	}
-	return done, f.write(target, before, after, info)
+	mode := newMode
+	if info != nil {
+		if mode = info.Mode().Perm(); private {
+			mode = closed(mode)
+		}
+	}
+	return done, f.write(target, before, after, info != nil, mode)
+}
+
+// close takes from others the right to read the file and its backup, where a secret is in
+// them, and returns which it was.
+func (f file) close(dryRun bool) ([]string, error) {
+	files, err := f.withSecret()
+	if err != nil {
+		return nil, err
+	}
+	var exposed []string
+	for _, s := range files {
+		if !s.ForOthers {
+			continue
+		}
+		exposed = append(exposed, s.Name)
+		if dryRun {
+			continue
+		}
+		info, err := os.Stat(s.Name)
+		if err == nil {
+			err = os.Chmod(s.Name, closed(info.Mode().Perm()))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s holds a secret: take it from others' sight: %w", s.Name, err)
+		}
+	}
+	return exposed, nil
 }
 
 // read returns the file's content and what it is; nil for both where there is no file.
 func (f file) read() (content []byte, info fs.FileInfo, err error) {
-	info, err = os.Stat(f.path)
+	content, info, err = readBounded(f.path)
+	if nesting(content) > maxNesting {
+		return nil, nil, fmt.Errorf("%s has more than %d brackets that are not closed, too many for a configuration: it is left as it is", f.path, maxNesting)
+	}
+	return content, info, err
+}
+
+func readBounded(path string) (content []byte, info fs.FileInfo, err error) {
+	info, err = os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil, nil
 	case err != nil:
 		return nil, nil, fmt.Errorf("read the configuration: %w", err)
 	case !info.Mode().IsRegular():
-		return nil, nil, fmt.Errorf("%s is not a regular file: it is left as it is", f.path)
+		return nil, nil, fmt.Errorf("%s is not a regular file: it is left as it is", path)
 	}
-	opened, err := os.Open(f.path)
+	opened, err := os.Open(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the configuration: %w", err)
 	}
@@ -98,10 +147,7 @@ func (f file) read() (content []byte, info fs.FileInfo, err error) {
 	case err != nil:
 		return nil, nil, fmt.Errorf("read the configuration: %w", err)
 	case len(content) > maxFileBytes:
-		return nil, nil, fmt.Errorf("%s is larger than %d MiB, too large for a configuration: it is left as it is", f.path, maxFileBytes>>20)
-	}
-	if nesting(content) > maxNesting {
-		return nil, nil, fmt.Errorf("%s has more than %d brackets that are not closed, too many for a configuration: it is left as it is", f.path, maxNesting)
+		return nil, nil, fmt.Errorf("%s is larger than %d MiB, too large for a configuration: it is left as it is", path, maxFileBytes>>20)
 	}
 	return content, info, nil
 }
@@ -126,13 +172,11 @@ func nesting(content []byte) (deepest int) {
 	return deepest
 }
 
-func (f file) write(target string, before, after []byte, info fs.FileInfo) error {
+func (f file) write(target string, before, after []byte, existed bool, mode fs.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
 		return fmt.Errorf("make the directory of the configuration: %w", err)
 	}
-	mode := newMode
-	if info != nil {
-		mode = info.Mode().Perm()
+	if existed {
 		if err := f.backUp(before, mode); err != nil {
 			return fmt.Errorf("back up the configuration: %w", err)
 		}
