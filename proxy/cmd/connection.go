@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/berth-mcp/berth/proxy/editors"
+	"github.com/berth-mcp/berth/proxy/operate"
 	"github.com/berth-mcp/berth/proxy/relay"
 )
 
@@ -114,6 +116,22 @@ func (i *connection) chooseClients(chosen []editors.Editor) error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// hasSecret reports whether the entry of an editor has the secret of the local path in it.
+func (i *connection) hasSecret(e editors.Editor) bool { return i.pathSecret && !i.starts(e) }
+
+// checkListener refuses to have editors send the secret to a program that has the port and
+// has not proved that it knows it.
+func (i *connection) checkListener(ctx context.Context, chosen []editors.Editor) error {
+	if !slices.ContainsFunc(chosen, i.hasSecret) {
+		return nil
+	}
+	_, err := operate.Ask(ctx, i.port, i.secret)
+	if err == nil || operate.NothingListens(err) {
+		return nil
+	}
+	return fmt.Errorf("port %d is taken by a program that has not proved to be your berth-proxy (%w), and that editors would send the secret in their addresses: stop it, or start it again if it is an older berth-proxy or one without --path-secret; or choose another port with --port", i.port, err)
 }
 
 // starts reports whether an editor is to start berth-proxy rather than call it.

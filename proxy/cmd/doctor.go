@@ -18,8 +18,8 @@ its answer, its certificate, whether it refuses strangers, whether it lets you i
 and whether it speaks MCP; the proxy on this computer, and the editors that lead
 to it.
 
-Exit codes: 0 all is well, or there are only warnings; 1 something has failed;
-2 wrong usage.`
+Exit codes: 0 nothing has failed, although there may be warnings, or checks that
+this computer does not allow (unknown); 1 something has failed; 2 wrong usage.`
 
 func newDoctor(c *common) *cobra.Command {
 	var asJSON bool
@@ -50,7 +50,7 @@ func (c *common) doctor(command *cobra.Command, args []string, asJSON bool) erro
 		return wrong
 	}
 	// What the log would say is in the report.
-	d := doctor.Doctor{Tokens: c.tokens(nil), Targets: targets, Place: place, Port: c.port, RootCAs: c.roots, Secret: secret, Version: version()}
+	d := doctor.Doctor{Tokens: c.tokens(nil), Targets: targets, Place: place, Port: c.port, RootCAs: c.roots, Version: version(), Secret: secret, SecretFile: c.secretFile()}
 	results := d.Run(command.Context())
 	write := writeReport
 	if asJSON {

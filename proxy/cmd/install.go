@@ -22,7 +22,9 @@ stay, and what the file was before is kept beside it, in one that ends in
 
 An editor gets the proxy's URL, and berth-proxy must run while it is used. Where
 an editor takes no URL on this computer, or with --stdio, the entry starts
-"berth-proxy stdio CLIENT" instead.`
+"berth-proxy stdio CLIENT" instead, which listens on no port: use it on a
+computer that several people share. A file that gets the secret of --path-secret
+is made private to you, and so is its backup.`
 
 // A connection is what install and uninstall do, as the flags say.
 type connection struct {
@@ -107,6 +109,9 @@ func completeEditors(_ *cobra.Command, args []string, _ string) ([]cobra.Complet
 func (i *connection) install(command *cobra.Command, args []string) error {
 	place, chosen, err := i.complete(command, args)
 	problems := []error{err}
+	if i.link && slices.ContainsFunc(chosen, i.hasSecret) {
+		problems = append(problems, errors.New("--link: whatever opens the link shows it to every user of this computer, and the proxy's addresses have your secret in them (path-secret): leave --link out, or add --stdio"))
+	}
 	if !i.list {
 		problems = append(problems, i.chooseClients(chosen))
 		if place.Project == "" && slices.ContainsFunc(chosen, i.starts) {
@@ -121,6 +126,9 @@ func (i *connection) install(command *cobra.Command, args []string) error {
 	}
 	if i.list {
 		return i.printList(command.OutOrStdout(), place)
+	}
+	if err := i.checkListener(command.Context(), chosen); err != nil {
+		return &exitError{exitPortTaken, err}
 	}
 	changed := false
 	err = each(chosen, func(e editors.Editor) error {
@@ -192,11 +200,18 @@ func report(out io.Writer, e editors.Editor, done editors.Change, dryRun bool) {
 	case done.Diff == "":
 		fmt.Fprintf(out, "%s: nothing to change in %s\n", e.Title, done.File)
 	case dryRun:
-		fmt.Fprint(out, done.Diff)
+		fmt.Fprint(out, editors.Redact(done.Diff)) // the output may go into a log
 	case done.Backup == "":
 		fmt.Fprintf(out, "%s: wrote %s\n", e.Title, done.File)
 	default:
 		fmt.Fprintf(out, "%s: changed %s (before: %s)\n", e.Title, done.File, done.Backup)
+	}
+	for _, file := range done.Closed {
+		if dryRun {
+			fmt.Fprintf(out, "%s: others can read %s, which holds a secret: they no longer could\n", e.Title, file)
+		} else {
+			fmt.Fprintf(out, "%s: others could read %s, which holds a secret: now only you can\n", e.Title, file)
+		}
 	}
 }
 

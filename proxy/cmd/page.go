@@ -11,7 +11,7 @@ import (
 )
 
 // showPage has the proxy show its page to browsers.
-func (c *common) showPage(command *cobra.Command, proxy *relay.Relay, secret string, tokens relay.TokenSource, log *slog.Logger) {
+func (c *common) showPage(command *cobra.Command, proxy *relay.Relay, tokens relay.TokenSource, log *slog.Logger) {
 	place, err := userPlace()
 	if err != nil {
 		log.Debug("the page does not know which editors are here", "error", err)
@@ -19,7 +19,7 @@ func (c *common) showPage(command *cobra.Command, proxy *relay.Relay, secret str
 	d := doctor.Doctor{Tokens: tokens, RootCAs: c.roots}
 	page.New(page.Options{
 		Port:     proxy.Port(),
-		Secret:   secret,
+		Secret:   proxy.Secret,
 		Version:  version(),
 		Snapshot: proxy.Snapshot,
 		Account:  proxy.Account,

@@ -2,14 +2,18 @@ package cmd
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 
+	"github.com/berth-mcp/berth/proxy/filestate"
 	"github.com/berth-mcp/berth/proxy/relay"
 )
 
@@ -18,24 +22,38 @@ import (
 // computer may see.
 const secretName = "path-secret"
 
+// secretFile is where the secret of the local path is, with --path-secret.
+func (c *common) secretFile() string {
+	return filepath.Join(filepath.Dir(c.configFile), secretName)
+}
+
 // secret is the one of the local path: "" without --path-secret. It is made at its first
 // use; who wants another writes it into the file, or removes that.
 func (c *common) secret() (string, error) {
 	if !c.pathSecret {
 		return "", nil
 	}
-	name := filepath.Join(filepath.Dir(c.configFile), secretName)
+	return c.secretOtherThan("")
+}
+
+// secretOtherThan is the one in the file, or a new one if there is none, or if it is the one
+// that others may know.
+func (c *common) secretOtherThan(known string) (string, error) {
+	name := c.secretFile()
 	if err := prepareSecret(name); err != nil {
 		return "", fmt.Errorf("the secret for --path-secret: %w", err)
 	}
-	var content []byte
-	err := lockedfile.Transform(name, func(before []byte) ([]byte, error) {
-		if content = bytes.TrimSpace(before); len(content) > 0 {
-			return before, nil
-		}
-		content = []byte(rand.Text()) // 128 bits
-		return append(content, '\n'), nil
-	})
+	good := func(content []byte) bool { return len(content) > 0 && string(content) != known }
+	content, err := lockedfile.Read(name)
+	if content = bytes.TrimSpace(content); err == nil && !good(content) {
+		err = lockedfile.Transform(name, func(before []byte) ([]byte, error) {
+			if content = bytes.TrimSpace(before); good(content) {
+				return before, nil // of another run meanwhile
+			}
+			content = []byte(rand.Text()) // 128 bits
+			return append(content, '\n'), nil
+		})
+	}
 	if err != nil {
 		return "", fmt.Errorf("the secret for --path-secret: %w", err)
 	}
@@ -71,3 +89,34 @@ func prepareSecret(name string) error {
 }
 
 const maxSecretFile = 1 << 10
+
+// followSecret has a proxy that runs with a secret take up another that is written into the
+// file, until the context is done: another proxy that finds its port taken replaces the
+// secret, which whoever has that port may know. One that cannot be read changes nothing.
+func (c *common) followSecret(ctx context.Context, secret string, set func(string) error, log *slog.Logger) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	var state filestate.State // of no file: the first look is at what is in it
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		before := state
+		if state = filestate.Of(c.secretFile()); state.Same(before) {
+			continue
+		}
+		now, err := c.secret() // which makes one where there is none
+		if err == nil {
+			err = set(now)
+		}
+		switch {
+		case err != nil:
+			log.Warn("the secret in the proxy's addresses stays as it was", "error", err)
+		case now != secret:
+			secret = now
+			log.Warn("the secret in the proxy's addresses was replaced: connect the editors again with `berth-proxy install`")
+		}
+	}
+}

@@ -8,14 +8,17 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/berth-mcp/berth/proxy/address"
 	"github.com/berth-mcp/berth/proxy/bridge"
+	"github.com/berth-mcp/berth/proxy/config"
+	"github.com/berth-mcp/berth/proxy/editors"
 	"github.com/berth-mcp/berth/proxy/operate"
 	"github.com/berth-mcp/berth/proxy/relay"
 )
@@ -59,14 +62,14 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 	var taken *relay.PortTakenError
 	switch {
 	case errors.As(err, &taken):
-		return &exitError{exitPortTaken, takenBy(ctx, taken, secret)}
+		return &exitError{exitPortTaken, c.takenBy(command, taken, secret)}
 	case err != nil:
 		return err
 	}
 	r.targets = proxy.SetTargets
 	older = bridge.NewSSE(proxy.Sender(), log)
 	operate.Register(proxy, proxy.Sender().Sender, version())
-	c.showPage(command, proxy, secret, tokens, log)
+	c.showPage(command, proxy, tokens, log)
 	if err := announce(command.OutOrStdout(), c.shownURL(command.OutOrStdout(), proxy), targets); err != nil {
 		return errors.Join(fmt.Errorf("write to standard output: %w", err), proxy.Close())
 	}
@@ -77,22 +80,50 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 	if inFile(args) {
 		following.Go(func() { r.follow(ctx) })
 	}
+	if secret != "" {
+		following.Go(func() { c.followSecret(ctx, secret, proxy.SetSecret, log) })
+	}
 	return proxy.Serve(ctx)
 }
 
-// askTimeout bounds the wait for what has the port. It is on this computer.
-const askTimeout = time.Second
-
-// takenBy is the error with what has the port, if that is a proxy, too.
-func takenBy(ctx context.Context, taken *relay.PortTakenError, secret string) error {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	other, err := operate.Ask(ctx, taken.Port, secret)
-	if err != nil {
+// takenBy returns the error for a taken port, which says what has the port. If that has not
+// proved that it knows the secret, editors may have sent it the secret, and a new one is made.
+func (c *common) takenBy(command *cobra.Command, taken *relay.PortTakenError, secret string) error {
+	other, err := operate.Ask(command.Context(), taken.Port, secret)
+	switch {
+	case err == nil:
+		return fmt.Errorf("port %d is taken by another berth-proxy, which serves %s: use that one, stop it, or choose another port with --port (0 takes any that is free)",
+			taken.Port, strings.Join(other.Clients, ", "))
+	case secret == "":
 		return taken
+	case command.Context().Err() != nil:
+		return errors.Join(taken, command.Context().Err())
 	}
-	return fmt.Errorf("port %d is taken by another berth-proxy, which serves %s: use that one, stop it, or choose another port with --port (0 takes any that is free)",
-		taken.Port, strings.Join(other.Clients, ", "))
+	again := c.connectAgain(secret)
+	if _, failed := c.secretOtherThan(secret); failed != nil {
+		return errors.Join(taken, fmt.Errorf("the program on that port may know the secret in the proxy's addresses, and making a new one failed: %w", failed))
+	}
+	return fmt.Errorf("port %d is taken by a program that has not proved to be your berth-proxy (%v); your editors may have sent it the secret in their addresses, so a new secret was made: stop that program, or choose another port with --port, then connect the editors again with `%s`",
+		taken.Port, err, again)
+}
+
+// connectAgain is what a person types to give another secret to the editors that have this
+// one.
+func (c *common) connectAgain(secret string) string {
+	words := []string{"berth-proxy", "install"}
+	if place, err := userPlace(); err == nil {
+		words = append(words, editors.Holding(place, secret)...)
+	}
+	if len(words) == 2 {
+		words = append(words, "EDITOR...")
+	}
+	if standard, err := config.DefaultFile(); err != nil || c.configFile != standard {
+		words = append(words, "--config", c.configFile)
+	}
+	if c.port != address.DefaultPort {
+		words = append(words, "--port", strconv.Itoa(c.port))
+	}
+	return strings.Join(append(words, "--path-secret"), " ")
 }
 
 // shownURL is the proxy's address for standard output, which is a log where it is not a

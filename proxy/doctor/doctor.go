@@ -7,8 +7,10 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,12 +22,13 @@ import (
 type Status string
 
 // A Warning is what may be meant so; a check is Skipped if one before it has failed, or if
-// it does not apply.
+// it does not apply; Unknown is what cannot be checked on this computer.
 const (
 	OK      Status = "ok"
 	Warning Status = "warning"
 	Failed  Status = "failed"
 	Skipped Status = "skipped"
+	Unknown Status = "unknown"
 )
 
 // The names of the checks.
@@ -41,6 +44,7 @@ const (
 	MCP    = "mcp"    // it speaks the protocol
 	Proxy  = "proxy"  // runs here
 	Editor = "editor" // leads to it
+	Secret = "secret" // of the proxy's addresses: nobody else can read it in an editor's files
 )
 
 // A Result is one line of a report.
@@ -62,8 +66,10 @@ type Doctor struct {
 	Place   editors.Place  // where the editors' configurations are
 	Port    int            // of the proxy that the editors are to lead to
 	RootCAs *x509.CertPool // that servers are believed from; nil: the system's
-	Secret  string         // of the proxy's paths, or ""
 	Version string         // of this program
+
+	Secret     string // of the proxy's paths, or ""
+	SecretFile string // where it is
 }
 
 // Run makes all checks, those of several clients at once.
@@ -84,7 +90,8 @@ func (d *Doctor) Run(ctx context.Context) []Result {
 		results = append(results, v.results...)
 	}
 	results = append(results, d.checkProxy(ctx)...)
-	return append(results, d.checkEditors()...)
+	results = append(results, d.checkEditors()...)
+	return append(results, d.checkSecret()...)
 }
 
 // A Report is what was found on the way to one client's server.
@@ -99,13 +106,12 @@ func (d *Doctor) Visit(ctx context.Context, t relay.Target) Report {
 	return Report{v.token.Email, append(v.login(), v.results...)}
 }
 
+// badness are the statuses that say something of a whole report, the worst last.
+var badness = []Status{OK, Unknown, Warning, Failed}
+
 // Worst is the status of a whole report.
 func Worst(results []Result) Status {
-	worst := OK
-	for _, r := range results {
-		if r.Status == Failed || (r.Status == Warning && worst == OK) {
-			worst = r.Status
-		}
-	}
-	return worst
+	return slices.MaxFunc(append([]Result{{Status: OK}}, results...), func(a, b Result) int {
+		return cmp.Compare(slices.Index(badness, a.Status), slices.Index(badness, b.Status))
+	}).Status
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/berth-mcp/berth/proxy/editors"
@@ -38,6 +39,48 @@ func (d *Doctor) checkEditors() []Result {
 	return results
 }
 
+// checkSecret looks for files with a secret of the proxy's addresses in them that others can
+// read: whoever knows it calls as the developer.
+func (d *Doctor) checkSecret() []Result {
+	var results []Result
+	if d.Secret != "" && d.Place.System.OS == "windows" {
+		results = append(results, Result{Check: Secret, Status: Unknown, Message: fmt.Sprintf("whether others can read %s is not checked on Windows: look with icacls", d.SecretFile)})
+	}
+	for _, e := range editors.All() {
+		files, err := e.FilesWithSecret(d.Place)
+		var names, exposed []string
+		for _, f := range files {
+			names = append(names, f.Name)
+			if f.ForOthers {
+				exposed = append(exposed, shellQuoted(f.Name))
+			}
+		}
+		r := Result{Check: Secret, Status: OK, Message: fmt.Sprintf("only you can read it in the files of %s", e.Title)}
+		switch {
+		case err != nil:
+			r.Status, r.Message = Unknown, fmt.Sprintf("the files of %s cannot be read: %v", e.Title, err)
+		case len(files) == 0:
+			continue
+		case d.Place.System.OS == "windows":
+			r.Status, r.Message = Unknown, fmt.Sprintf("whether others can read it in %s is not checked on Windows: look with icacls, or use `berth-proxy install %s --stdio`, which needs no secret", strings.Join(names, ", "), e.ID)
+		case len(exposed) > 0:
+			r.Status, r.Message = Failed, fmt.Sprintf("others can read it in the files of %s: run chmod 600 %s", e.Title, strings.Join(exposed, " "))
+		}
+		results = append(results, r)
+	}
+	return results
+}
+
+// shellQuoted is a word as a shell takes it.
+func shellQuoted(word string) string {
+	if plainWord.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./@%+=:,-]+$`)
+
 // isAbout reports whether an entry is for one of the clients that are looked at.
 func (d *Doctor) isAbout(i editors.Installed) bool {
 	for _, t := range d.Targets {
@@ -56,8 +99,10 @@ func (d *Doctor) wrong(i editors.Installed) string {
 			return fmt.Sprintf("but at port %d in place of %d", i.Port, d.Port)
 		case i.Secret != d.Secret && d.Secret == "":
 			return "but with a secret in the path, which the proxy is not told to have (--path-secret)"
-		case i.Secret != d.Secret:
+		case i.Secret == "" && d.Secret != "":
 			return "but without the secret of the path"
+		case i.Secret != d.Secret:
+			return "but with another secret in the path than the proxy's"
 		}
 		return ""
 	}

@@ -4,29 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
-	"time"
 
 	"github.com/berth-mcp/berth/proxy/operate"
 )
 
-// localTimeout bounds the wait for the proxy on this computer.
-const localTimeout = 5 * time.Second
-
 // checkProxy tells whether the proxy is where the editors look for it, and which of the
 // clients it does not serve.
 func (d *Doctor) checkProxy(ctx context.Context) []Result {
-	ctx, cancel := context.WithTimeout(ctx, localTimeout)
-	defer cancel()
 	me, err := operate.Ask(ctx, d.Port, d.Secret)
-	var dial *net.OpError
-	if errors.As(err, &dial) && dial.Op == "dial" {
+	if operate.NothingListens(err) {
 		return []Result{{Check: Proxy, Status: Warning,
 			Message: fmt.Sprintf("nothing listens on port %d: start berth-proxy for editors that use a URL", d.Port)}}
 	}
 	if err != nil {
-		return []Result{{Check: Proxy, Status: Failed, Message: d.otherThanProxy(ctx, err)}}
+		return []Result{{Check: Proxy, Status: Failed, Message: d.otherThanProxy(err)}}
 	}
 	r := Result{Check: Proxy, Status: OK, Message: fmt.Sprintf("listens on port %d", d.Port)}
 	if me.Version != d.Version {
@@ -42,19 +34,34 @@ func (d *Doctor) checkProxy(ctx context.Context) []Result {
 	return results
 }
 
-// otherThanProxy tells what is on the port.
-func (d *Doctor) otherThanProxy(ctx context.Context, err error) string {
+// otherThanProxy tells what is on the port. It changes nothing, and so leaves it to the
+// developer to have another secret made.
+func (d *Doctor) otherThanProxy(err error) string {
+	what := d.whatListens(err)
+	if d.Secret == "" {
+		return what
+	}
+	whose := "if that was not yours, it"
+	var stranger *operate.StrangerError
+	if errors.As(err, &stranger) && stranger.Owner != "" {
+		whose = "it is run by another user (uid " + stranger.Owner + "), who"
+	}
+	return what + fmt.Sprintf("; %s may have got the secret from your editors: remove %s, start berth-proxy, which makes another, and connect the editors again with berth-proxy install", whose, d.SecretFile)
+}
+
+func (d *Doctor) whatListens(err error) string {
 	var stranger *operate.StrangerError
 	switch {
 	case !errors.As(err, &stranger):
 		return fmt.Sprintf("what listens on port %d is not berth-proxy (it speaks no HTTP): stop that, or choose another port with --port", d.Port)
-	case stranger.HasSecret:
-		return fmt.Sprintf("the berth-proxy on port %d has a secret in its addresses, and not the one that is set here: give --path-secret here as you gave it there", d.Port)
-	}
-	if d.Secret != "" {
-		if _, err := operate.Ask(ctx, d.Port, ""); err == nil {
-			return fmt.Sprintf("the berth-proxy on port %d has no secret in its addresses: start it anew with --path-secret, or leave that out here", d.Port)
-		}
+	case stranger.Claim == operate.HasSecret && d.Secret == "":
+		return fmt.Sprintf("the berth-proxy on port %d has a secret in its addresses, and none is set here: give --path-secret here as you gave it there", d.Port)
+	case stranger.Claim == operate.HasSecret:
+		return fmt.Sprintf("what listens on port %d is an older berth-proxy, or another program: it does not prove that it knows your secret: stop it, and start berth-proxy of this version", d.Port)
+	case stranger.Claim == operate.OtherSecret:
+		return fmt.Sprintf("the berth-proxy on port %d has another secret in its addresses than the one that is set here, or is another program: stop it, and start berth-proxy with the --config that you give here", d.Port)
+	case stranger.Claim == operate.NoSecret:
+		return fmt.Sprintf("the berth-proxy on port %d has no secret in its addresses, or is another program: start it again with --path-secret, or leave that out here", d.Port)
 	}
 	return fmt.Sprintf("what listens on port %d is not berth-proxy (%v): stop that, or choose another port with --port", d.Port, stranger)
 }

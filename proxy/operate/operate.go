@@ -24,22 +24,29 @@ const patience = 5 * time.Second
 //	/readiness  200 if there is a client, and a token for it can be had; 503 and why, if not
 //	/metrics    figures, in Prometheus' text format
 //
-// Tokens are asked of the sender. It must be called before the relay serves.
+// Where its paths have a secret, it answers an asker without it at /liveness only with a
+// proof that it knows the secret; see [Ask]. Tokens are asked of the sender. It must be called before the relay serves.
 func Register(r *relay.Relay, sender *relay.Sender, version string) {
 	r.Handle("GET /startup", http.HandlerFunc(up))
-	r.Handle("GET /liveness", liveness(r, version))
+	identity := func() Identity { return identityOf(r, version) }
+	r.Handle("GET "+livenessPath, liveness(identity))
+	r.HandleOutside(prover(r, identity))
 	r.Handle("GET /readiness", readiness(r, sender))
 	r.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(r, version), promhttp.HandlerOpts{}))
 }
 
-func liveness(r *relay.Relay, version string) http.Handler {
+func identityOf(r *relay.Relay, version string) Identity {
+	me := Identity{Program: Program, Version: version, Clients: []string{}}
+	for _, client := range r.Snapshot() {
+		me.Clients = append(me.Clients, client.Target.Name)
+	}
+	return me
+}
+
+func liveness(identity func() Identity) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		me := Identity{Program: Program, Version: version, Clients: []string{}}
-		for _, client := range r.Snapshot() {
-			me.Clients = append(me.Clients, client.Target.Name)
-		}
 		head(w, "application/json", http.StatusOK)
-		_ = json.NewEncoder(w).Encode(me) // whoever asked may have gone
+		_ = json.NewEncoder(w).Encode(identity()) // whoever asked may have gone
 	})
 }
 

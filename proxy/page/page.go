@@ -39,10 +39,10 @@ const (
 // maxForm bounds the form of the button, in bytes: a name and a proof.
 const maxForm = 4 << 10
 
-// Options say what the page shows. All are required but Secret and Logger.
+// Options say what the page shows. All are required except Logger.
 type Options struct {
 	Port     int                        // of the proxy
-	Secret   string                     // of its paths, or ""
+	Secret   func() string              // of its paths, or ""
 	Version  string                     // of the proxy
 	Snapshot func() []relay.ClientStats // the clients and their figures
 	Account  func() string              // whose token was sent last; "" if none was

@@ -65,7 +65,7 @@ func newDesk(t *testing.T, secret string) *desk {
 	doc := doctor.Doctor{Tokens: tokens}
 	d.home = t.TempDir()
 	page.New(page.Options{
-		Port: d.Port(), Secret: secret, Version: "v1.2.3", Snapshot: d.Snapshot, Account: d.Account,
+		Port: d.Port(), Secret: d.Secret, Version: "v1.2.3", Snapshot: d.Snapshot, Account: d.Account,
 		Visit: func(ctx context.Context, target relay.Target) doctor.Report {
 			d.visits.Add(1)
 			return d.report(doc.Visit(ctx, target))
@@ -311,6 +311,14 @@ func TestEditorsAndOtherPathsAreUntouched(t *testing.T) {
 	assert.NotContains(t, body, "<html")
 	_, body = fetch(t, http.MethodGet, d.URL()+"/", asBrowser, nil)
 	assert.Contains(t, body, "<html")
+}
+
+// What opens a link gets it as an argument, which every user of the computer can see.
+func TestPage_OffersNoLinkWithSecret(t *testing.T) {
+	d := newDesk(t, "0123456789abcdef")
+	_, body := fetch(t, http.MethodGet, d.URL()+"/", asBrowser, nil)
+	assert.Contains(t, body, "berth-proxy install cursor")
+	assert.NotRegexp(t, `href="(?:cursor|vscode):`, body)
 }
 
 func TestThePageIsBelowTheSecret(t *testing.T) {

@@ -54,7 +54,7 @@ func (p *Page) view() view {
 }
 
 // url is the proxy's address, as editors have it.
-func (p *Page) url() string { return relay.LocalURL(p.Port, p.Secret) }
+func (p *Page) url() string { return relay.LocalURL(p.Port, p.Secret()) }
 
 func (p *Page) client(c relay.ClientStats) clientView {
 	v := clientView{
@@ -123,14 +123,17 @@ func (p *Page) editors(client string) []editorView {
 			p.Logger.Error("an editor is left out of the page", "editor", e.ID, "error", err)
 			continue
 		}
-		link, err := e.Link(s)
+		link := ""
+		if s.URL == "" || p.Secret() == "" { // or the browser would hand the secret on in an argument, which all users can see
+			link, err = e.Link(s)
+		}
 		if err != nil {
 			p.Logger.Error("the link of an editor is left out of the page", "editor", e.ID, "error", err)
 		}
 		found := e.Found(p.System)
 		all = append(all, editorView{
 			ID: e.ID, Title: e.Title, Snippet: snippet,
-			Install: e.InstallCommand(client, p.Port, p.Secret != ""),
+			Install: e.InstallCommand(client, p.Port, p.Secret() != ""),
 			File:    p.short(e.UserFile(p.System)),
 			Found:   found,
 			Note:    p.standing(e, client, found),
@@ -160,7 +163,7 @@ func (p *Page) standing(e editors.Editor, client string, found bool) string {
 		return "its configuration cannot be read"
 	}
 	for _, i := range installed {
-		if i.Client == client && (i.Command != "" || i.Port == p.Port && i.Secret == p.Secret) {
+		if i.Client == client && (i.Command != "" || i.Port == p.Port && i.Secret == p.Secret()) {
 			return "connected"
 		}
 	}
