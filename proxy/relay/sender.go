@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -139,11 +138,6 @@ func (s *Sender) Send(ctx context.Context, t Target, method string, u *url.URL, 
 // outbound are the headers that leave this machine.
 func outbound(header http.Header, cookie string) http.Header {
 	out := endToEnd(header, notUpstream)
-	for name := range out { // some servers read X_Y as X-Y
-		if strings.Contains(name, "_") && strings.EqualFold(strings.ReplaceAll(name, "_", "-"), tokenHeader) {
-			delete(out, name)
-		}
-	}
 	if cookie != "" {
 		out.Set("Cookie", cookie)
 	}
