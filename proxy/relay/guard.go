@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -21,6 +22,30 @@ func fromThisMachine(r *http.Request) bool {
 		return r.Header.Get("Sec-Fetch-Site") != "cross-site"
 	}
 	return !slices.ContainsFunc(origins, func(o string) bool { return !isLocalOrigin(o) })
+}
+
+// isPreflighted reports whether a web page cannot have sent a request's body unless the
+// browser had asked first, in a request of its own (a preflight), whether it may. What
+// browsers send without asking, as HTML forms do, is plain text, a form or of no type; JSON
+// is not among it. Programs that send no Origin are not browsers.
+func isPreflighted(r *http.Request) bool {
+	if len(r.Header.Values("Origin")) == 0 {
+		return true
+	}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return true // browsers send no body with these
+	case http.MethodDelete:
+		if r.ContentLength == 0 {
+			return true
+		}
+	}
+	types := r.Header.Values("Content-Type")
+	if len(types) != 1 {
+		return false
+	}
+	mediaType, _, err := mime.ParseMediaType(types[0])
+	return err == nil && mediaType == "application/json"
 }
 
 // isLocalOrigin accepts only the names that the listeners have, with any port.

@@ -101,3 +101,53 @@ func TestNobodyIsLedIntoAnOAuthLogin(t *testing.T) {
 	}
 	assert.Zero(t, h.endpoint.Exchanges())
 }
+
+// What a browser sends without asking first, the page of another local program can send, too.
+func TestIsPreflighted_OnlyJSONOfRequestsWithAnOrigin(t *testing.T) {
+	server := upstream(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	h := start(t, "acme="+server.URL)
+	const page = "http://localhost:6274"
+	for name, test := range map[string]struct {
+		method, origin string
+		types          []string
+		body           string
+		let            bool
+	}{
+		"JSON":                             {"POST", page, []string{"application/json"}, call, true},
+		"JSON with a parameter":            {"POST", page, []string{"Application/JSON; charset=utf-8"}, call, true},
+		"text":                             {"POST", page, []string{"text/plain"}, call, false},
+		"text that looks like JSON":        {"POST", page, []string{"text/plain; application/json"}, call, false},
+		"two types in one":                 {"POST", page, []string{"text/plain, application/json"}, call, false},
+		"two types":                        {"POST", page, []string{"application/json", "text/plain"}, call, false},
+		"a form":                           {"POST", page, []string{"application/x-www-form-urlencoded"}, "a=b", false},
+		"a form with files":                {"POST", page, []string{"multipart/form-data; boundary=x"}, call, false},
+		"a report":                         {"POST", page, []string{"application/csp-report"}, call, false},
+		"a beacon":                         {"POST", page, nil, call, false},
+		"nothing":                          {"POST", page, nil, "", false},
+		"a form of the proxy's own origin": {"POST", h.URL(), []string{"application/x-www-form-urlencoded"}, "a=b", false},
+		"a change in another type":         {"PUT", page, []string{"text/plain"}, call, false},
+		"the end of a session":             {"DELETE", page, nil, "", true},
+		"the end of a session with a body": {"DELETE", page, []string{"text/plain"}, call, false},
+		"a stream":                         {"GET", page, nil, "", true},
+		"a browser's question":             {"OPTIONS", page, nil, "", true},
+		"text from a program":              {"POST", "", []string{"text/plain"}, call, true},
+		"a form from a program":            {"POST", "", []string{"application/x-www-form-urlencoded"}, "a=b", true},
+		"nothing from a program":           {"POST", "", nil, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := h.endpoint.Exchanges()
+			r := h.request(t, test.method, "/acme/mcp", test.body)
+			r.Header["Content-Type"] = test.types
+			if test.origin != "" {
+				r.Header.Set("Origin", test.origin)
+			}
+			resp, _ := do(t, r)
+			if test.let {
+				assert.Equal(t, http.StatusNoContent, resp.StatusCode)
+				return
+			}
+			assert.Equal(t, http.StatusUnsupportedMediaType, resp.StatusCode)
+			assert.Equal(t, before, h.endpoint.Exchanges(), "no token is minted for it")
+		})
+	}
+}

@@ -27,6 +27,10 @@ func (s *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.local.ServeHTTP(w, below)
 		return
 	}
+	if !isPreflighted(r) {
+		http.Error(w, "a request with an Origin must have the Content-Type application/json", http.StatusUnsupportedMediaType)
+		return
+	}
 	all := *s.clients.Load()
 	rt, found := s.routeFor(all, g, r)
 	if !found && r.Method == http.MethodPost && s.refuseMissing(w, r, all, g) {

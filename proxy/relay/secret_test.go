@@ -75,6 +75,7 @@ func TestNothingIsAnsweredWithoutTheSecretOfThePath(t *testing.T) {
 	for path, want := range map[string]string{"/acme/mcp": "/mcp", "/mcp": "/mcp", "/acme/a%2Fb": "/a/b"} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, origin+"/"+pathSecret+path, strings.NewReader(call))
 		require.NoError(t, err)
+		r.Header.Set("Referer", origin+"/"+pathSecret+"/")
 		resp, _ := do(t, r)
 		assert.Equal(t, http.StatusOK, resp.StatusCode, path)
 		assert.Equal(t, want, within(t, asked, path))
@@ -90,6 +91,9 @@ func TestNothingIsAnsweredWithoutTheSecretOfThePath(t *testing.T) {
 	r.Header.Set("Accept", "text/event-stream")
 	_, body := do(t, r)
 	assert.Equal(t, "event: endpoint\ndata: /"+pathSecret+"/acme/messages?session=1\n\n", body, "an older editor finds the way back")
+	r, err = http.NewRequestWithContext(t.Context(), http.MethodPost, origin+"/.well-known/oauth-protected-resource/"+pathSecret+"/acme/mcp", nil)
+	require.NoError(t, err)
+	do(t, r) // is logged, too
 	assert.NotContains(t, log.String(), pathSecret)
 }
 
