@@ -100,6 +100,31 @@ func TestArgumentsThatASchemaWantsInHeadersAreThere(t *testing.T) {
 	}
 }
 
+// The schema of a tool is the server's, and the argument perhaps a model's.
+func TestToolParams_SetNoHeaderButTheirOwn(t *testing.T) {
+	var tools toolParams
+	properties := map[string]any{}
+	arguments := map[string]any{}
+	for _, header := range []string{
+		"X-Goog-IAP-JWT-Assertion", "Authorization", "X-Serverless-Authorization", "Host", "Cookie", "Forwarded", "X_Forwarded_For", "Mcp-Session-Id",
+		"-", "x: y", "x\r\nHost: y", "", "../X-Goog-Y", "ä",
+	} {
+		properties["of "+header] = map[string]any{"type": "string", "x-mcp-header": header}
+		arguments["of "+header] = "forged"
+	}
+	list, err := json.Marshal(map[string]any{"tools": []any{map[string]any{"name": "t", "inputSchema": map[string]any{"properties": properties}}}})
+	require.NoError(t, err)
+	tools.learn(list)
+	params, err := json.Marshal(map[string]any{"arguments": arguments})
+	require.NoError(t, err)
+	h := http.Header{}
+	tools.setHeaders(h, message{name: "t", params: params})
+	assert.Len(t, h, 9)
+	for name := range h {
+		assert.True(t, strings.HasPrefix(name, "Mcp-Param-"), name)
+	}
+}
+
 // An editor may have the list of tools from elsewhere, and never ask for it.
 func TestTheListOfToolsIsReadForACallThatLacksHeaders(t *testing.T) {
 	p := newPortal(t)

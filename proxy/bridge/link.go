@@ -88,7 +88,7 @@ func (s *Session) openLink(ctx context.Context) (*upstream, error) {
 // elsewhere than to the server: whatever is posted there goes with the developer's token.
 func (s *Session) linked(up *upstream, l *link, endpoint []byte) *upstream {
 	to, err := up.url.Parse(strings.TrimSpace(string(endpoint)))
-	if err != nil || !s.target.Holds(to) {
+	if err != nil || !s.target.Contains(to) {
 		return nil
 	}
 	return up.with(func(up *upstream) { up.url, up.link = to, l })

@@ -158,3 +158,42 @@ func TestAnOlderServerMayNotLeadElsewhere(t *testing.T) {
 		})
 	}
 }
+
+// Servers of two clients may be at paths of one origin.
+func TestLink_EndpointStaysBelowTheTargetsPath(t *testing.T) {
+	for endpoint, good := range map[string]bool{
+		"/acme/messages":                     true,
+		"messages?session=1":                 true,
+		"http://{here}/acme":                 true,
+		"/globex/messages":                   false,
+		"../globex/messages":                 false,
+		"/acme/../globex/messages":           false,
+		"/acme/%2e%2e/globex/messages":       false,
+		"/acmes/messages":                    false,
+		"http://{here}/acme/.%2E/globex/mcp": false,
+	} {
+		t.Run(endpoint, func(t *testing.T) {
+			posts := make(chan string, 10)
+			r := newRig(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.Method != http.MethodGet && r.URL.Path == "/acme/mcp":
+					http.Error(w, "no such page", http.StatusNotFound)
+				case r.Method != http.MethodGet:
+					posts <- r.URL.EscapedPath()
+					w.WriteHeader(http.StatusAccepted)
+				default:
+					stream(w, "event: endpoint\ndata: "+strings.ReplaceAll(endpoint, "{here}", r.Host))
+					<-r.Context().Done()
+				}
+			}))+"/acme")
+			e := r.raw(t)
+			e.write(aCall)
+			if good {
+				assert.True(t, strings.HasPrefix(within(t, posts, "the message"), "/acme"))
+				return
+			}
+			assert.Contains(t, e.read(), fmt.Sprintf(`"id":7,"error":{"code":%d`, CodeRefused))
+			assert.Empty(t, posts)
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -115,7 +116,7 @@ func TestAnEditorLogsInToAServerWithALoginOfItsOwn(t *testing.T) {
 }
 
 func TestMetadataThatAreNotAboutTheServerStayAsTheyAre(t *testing.T) {
-	var metadata, encoding string
+	var metadata string
 	server := upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/mcp" {
 			w.WriteHeader(http.StatusUnauthorized)
@@ -123,7 +124,6 @@ func TestMetadataThatAreNotAboutTheServerStayAsTheyAre(t *testing.T) {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Etag", `"1"`)
-		w.Header().Set("Content-Encoding", encoding)
 		fmt.Fprint(w, metadata)
 	})
 	h := start(t, "acme="+server.URL, "globex=http://127.0.0.1:1")
@@ -131,7 +131,6 @@ func TestMetadataThatAreNotAboutTheServerStayAsTheyAre(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, resp.StatusCode)
 
 	here := h.URL() + "/acme"
-	huge := `{"resource":"` + server.URL + `/mcp","filler":"` + string(make([]byte, maxMetadata)) + `"}`
 	for given, want := range map[string]string{
 		`{"resource":"` + server.URL + `","x":[1]}`:                       `{"resource":"` + here + `","x":[1]}`,
 		`{"resource":"` + server.URL + `/","signed_metadata":"e30.e30."}`: `{"resource":"` + here + `/"}`,
@@ -141,7 +140,6 @@ func TestMetadataThatAreNotAboutTheServerStayAsTheyAre(t *testing.T) {
 		`{"x":"y"}`:      "",
 		`["resource"]`:   "",
 		"no JSON":        "",
-		huge:             "",
 	} {
 		metadata = given
 		if want == "" {
@@ -152,7 +150,59 @@ func TestMetadataThatAreNotAboutTheServerStayAsTheyAre(t *testing.T) {
 		assert.Equal(t, want, body)
 		assert.Equal(t, want != given, resp.Header.Get("Etag") == "", given)
 	}
-	metadata, encoding = `{"resource":"`+server.URL+`"}`, "br"
-	_, body := do(t, h.request(t, http.MethodGet, "/acme/.well-known/oauth-protected-resource", ""))
-	assert.Equal(t, metadata, body, "what cannot be read")
+}
+
+// The whole attack, as an editor that keeps to the specifications meets it: by the documents
+// of the server itself, and by those of an accomplice elsewhere.
+func TestAnEditorsLoginReachesNoOtherClient(t *testing.T) {
+	for name, accomplice := range map[string]bool{"by the server's documents": false, "by an accomplice's documents": true} {
+		t.Run(name, func(t *testing.T) {
+			logins := logintest.New(t)
+			var proxy string
+			metadata := func(issuer string) string {
+				return `{"issuer":"` + issuer + `","authorization_endpoint":"` + logins.URL + `/authorize","response_types_supported":["code"],` +
+					`"registration_endpoint":"` + proxy + `/globex/mcp","token_endpoint":"` + proxy + `/globex/token",` +
+					`"code_challenge_methods_supported":["S256"],"token_endpoint_auth_methods_supported":["none"]}`
+			}
+			var elsewhere *httptest.Server
+			elsewhere = upstream(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				fmt.Fprint(w, metadata(elsewhere.URL))
+			})
+			server := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				switch {
+				case r.URL.Path == "/mcp":
+					w.WriteHeader(http.StatusUnauthorized)
+				case strings.HasPrefix(r.URL.Path, "/.well-known/oauth-protected-resource") && accomplice:
+					fmt.Fprint(w, `{"resource":"`+proxy+`/acme/mcp","authorization_servers":["`+elsewhere.URL+`"]}`)
+				case strings.HasPrefix(r.URL.Path, "/.well-known/oauth-protected-resource"):
+					fmt.Fprint(w, `{"resource":"`+proxy+`/acme/mcp","authorization_servers":["`+proxy+`/acme"]}`)
+				default:
+					fmt.Fprint(w, metadata(proxy+"/acme"))
+				}
+			})
+			foreign := upstream(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s %s", r.Method, r.URL) })
+			h := start(t, "acme="+server.URL, "globex="+foreign.URL)
+			proxy = h.URL()
+			editor, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
+				DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{
+					Metadata: &oauthex.ClientRegistrationMetadata{ClientName: "editor", RedirectURIs: []string{"http://localhost:1/callback"}},
+				},
+				RedirectURL:              "http://localhost:1/callback",
+				AuthorizationCodeFetcher: throughBrowser(t),
+				Client:                   client(t),
+			})
+			require.NoError(t, err)
+			_, err = mcp.NewClient(&mcp.Implementation{Name: "editor", Version: "1"}, nil).Connect(t.Context(),
+				&mcp.StreamableClientTransport{Endpoint: proxy + "/acme/mcp", HTTPClient: client(t), OAuthHandler: editor, DisableStandaloneSSE: true}, nil)
+			require.Error(t, err)
+			h.halt()
+			if accomplice {
+				assert.Contains(t, h.log.String(), "refused an OAuth request to globex")
+			} else {
+				assert.Contains(t, h.log.String(), "refused a document of the server of acme")
+			}
+		})
+	}
 }

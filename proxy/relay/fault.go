@@ -75,6 +75,19 @@ func compressed(t Target) *Fault {
 		Message: fmt.Sprintf("the server of %s sends a compressed event stream, which it was asked not to: tell the people who run it", t.Name)}
 }
 
+// steeredBy is the fault for a document that checkDocument refuses.
+func steeredBy(t Target, err error) *Fault {
+	return &Fault{Code: CodeUnavailable, Status: statusRefused,
+		Message: fmt.Sprintf("refused a document of the server of %s: %v: tell the people who run it", t.Name, err)}
+}
+
+// noOwnLogin is the fault for a request of a login that the server has not asked for: what
+// sent the editor here was not this server.
+func noOwnLogin(t Target) *Fault {
+	return &Fault{Code: CodeUnavailable, Status: http.StatusNotFound,
+		Message: fmt.Sprintf("refused an OAuth request to %s, whose server has not asked for a login of its own: connect the editor to it again; if it was logging in to another server, tell the people who run that one", t.Name)}
+}
+
 func unreachable(t Target, err error) *Fault {
 	var certificate *tls.CertificateVerificationError
 	remedy := "check the network and the URL"

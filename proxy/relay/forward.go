@@ -29,15 +29,22 @@ func (s *Relay) forward(w http.ResponseWriter, r *http.Request, rt route) (statu
 		return http.StatusBadRequest, nil
 	}
 
-	span := rt.gate.newSpan(r)
 	up, start := rt.backend, time.Now()
-	resp, f := s.sender.Send(span.ctx, up.Target, r.Method, rt.url, requestHeader(r), body)
+	redirects, login := asksForLogin(r, body)
+	if login && !up.ownLogin.Load() {
+		return s.fail(w, r, nil, rt, noOwnLogin(up.Target)), nil
+	}
+	span := rt.gate.newSpan(r)
+	resp, f := s.sender.Send(span.ctx, up.Target, r.Method, rt.url, requestHeader(r, rt.document || login), body)
 	if f == nil && beginsWithEndpoint(r, resp) && isEncoded(resp) {
 		_ = resp.Body.Close()
 		f = compressed(up.Target)
 	}
-	if f == nil && asksForMetadata(r) {
-		rt.localiseMetadata(resp)
+	if f == nil && (login || rt.isDocument(r, resp)) {
+		if err := rt.checkDocument(resp, redirects); err != nil {
+			_ = resp.Body.Close()
+			f = steeredBy(up.Target, err)
+		}
 	}
 	gone := span.ctx.Err() != nil // the client has gone, or the proxy stops: a sentence has no reader
 	if r.Method == http.MethodPost && (f == nil || !gone) {
@@ -61,14 +68,18 @@ func (s *Relay) forward(w http.ResponseWriter, r *http.Request, rt route) (statu
 	}
 }
 
-// requestHeader is the header of a request as it goes on, but for what the sender does.
-func requestHeader(r *http.Request) http.Header {
+// requestHeader is the header of a request as it goes on, but for what the sender does. An
+// answer that the proxy reads must be whole, and not compressed.
+func requestHeader(r *http.Request, read bool) http.Header {
 	header := r.Header.Clone()
 	if header.Get("User-Agent") == "" {
 		header.Set("User-Agent", "") // or the transport would put in its own
 	}
-	if mayBeginWithEndpoint(r) || asksForMetadata(r) {
-		header.Del("Accept-Encoding") // what is compressed cannot be rewritten
+	if mayBeginWithEndpoint(r) || read {
+		header.Del("Accept-Encoding")
+	}
+	if read {
+		header.Del("Range")
 	}
 	return header
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/berth-mcp/berth/proxy/address"
@@ -41,34 +40,32 @@ func asksForOAuth(path string) bool {
 		path == "/register"
 }
 
-// namesMetadata reports whether a server says where the metadata of its login are.
-func namesMetadata(resp *http.Response) bool {
-	return slices.ContainsFunc(resp.Header.Values("WWW-Authenticate"), resourceMetadata.MatchString)
-}
-
-// resourceMetadata is the parameter of a challenge that names the metadata's URL (RFC 9728,
-// section 5.1).
-var resourceMetadata = regexp.MustCompile(`(?i)\bresource_metadata\s*=\s*("[^"]*"|[^\s,"]*)`)
-
-// localiseChallenges has a client look for a server's metadata by way of the proxy. A
-// challenge that would lead it astray is left out.
-func (s *Relay) localiseChallenges(header http.Header, rt route) {
-	challenges := header.Values("WWW-Authenticate")
-	header.Del("WWW-Authenticate")
-	for _, challenge := range challenges {
-		steered := false
-		challenge = resourceMetadata.ReplaceAllStringFunc(challenge, func(parameter string) string {
-			name, ref, _ := strings.Cut(parameter, "=")
-			to, err := rt.localDocument(strings.Trim(ref, "\" \t"))
-			steered = steered || err != nil
-			return strings.TrimSpace(name) + `="` + to + `"`
-		})
-		if steered {
-			s.log.Warn("left out a challenge of a server", "client", rt.backend.Name, "error", errSteered)
-			continue
-		}
-		header.Add("WWW-Authenticate", challenge)
+// asksForLogin reports whether a request is one of OAuth, at whatever path: for a token, or a
+// client's registration (RFC 7591). The redirect URIs of a registration are returned too, as
+// the answer repeats them.
+func asksForLogin(r *http.Request, body []byte) (redirects map[string]bool, is bool) {
+	if r.Method != http.MethodPost {
+		return nil, false
 	}
+	if hasMediaType(r.Header.Values("Content-Type"), "application/x-www-form-urlencoded") {
+		form, _ := url.ParseQuery(string(body)) // what cannot be parsed is for the server to refuse
+		return nil, form.Has("grant_type") || form.Has("client_id") || form.Has("token")
+	}
+	if !bytes.Contains(body, []byte(`"redirect_uris"`)) { // most requests have none, and are not parsed
+		return nil, false
+	}
+	var registration struct {
+		Version  json.RawMessage `json:"jsonrpc"`
+		Redirect []string        `json:"redirect_uris"`
+	}
+	if json.Unmarshal(body, &registration) != nil || registration.Version != nil || registration.Redirect == nil {
+		return nil, false
+	}
+	redirects = map[string]bool{}
+	for _, to := range registration.Redirect {
+		redirects[to] = true
+	}
+	return redirects, true
 }
 
 // localDocument returns where a client finds a document that a server refers to.
@@ -87,52 +84,46 @@ func (rt route) localDocument(ref string) (string, error) {
 	if strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "//") { // which begins with a host
 		to = rt.origin() + to
 	}
-	return to, err
+	return rt.asDocument(to), err
 }
 
-// maxMetadata bounds the metadata that are read, in bytes; they are some hundred.
-const maxMetadata = 64 << 10
-
-// asksForMetadata reports whether a request is for the metadata of a protected resource.
-func asksForMetadata(r *http.Request) bool {
-	return r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/.well-known/oauth-protected-resource")
-}
-
-// localiseMetadata has a server's metadata name it by its URL here. With another the client
-// would refuse them, and no client asks for a token for another than it uses (RFC 8707, as
-// MCP has it). Metadata that cannot be read, or are about something else, stay as they are.
-func (rt route) localiseMetadata(resp *http.Response) {
-	if resp.StatusCode != http.StatusOK || isEncoded(resp) {
-		return
-	}
-	body, err := peek(resp, maxMetadata)
+// localMetadata returns a server's metadata with the server's URL here in them. With another
+// the client would refuse them, and no client asks for a token for another than it uses (RFC
+// 8707, as MCP has it). It returns nil if there is nothing to change.
+func (rt route) localMetadata(text []byte) []byte {
 	var metadata map[string]json.RawMessage
 	var resource string
-	if err != nil || json.Unmarshal(body, &metadata) != nil || json.Unmarshal(metadata["resource"], &resource) != nil {
-		return
+	if json.Unmarshal(text, &metadata) != nil || json.Unmarshal(metadata["resource"], &resource) != nil {
+		return nil
 	}
 	u, err := url.Parse(resource)
 	if err != nil {
-		return
+		return nil
 	}
 	here, is := rt.localURL(u)
 	if !is || here == resource {
-		return
+		return nil
 	}
 	delete(metadata, "signed_metadata") // which say the other, and outrank the rest
 	if metadata["resource"], err = json.Marshal(here); err != nil {
-		return
+		return nil
 	}
-	if body, err = json.Marshal(metadata); err != nil {
-		return
+	changed, err := json.Marshal(metadata)
+	if err != nil {
+		return nil
 	}
+	return changed
+}
+
+// replaceBody replaces the body of an answer, and drops the headers about the one it had.
+func replaceBody(resp *http.Response, body []byte) {
 	resp.Body = struct {
 		io.Reader
 		io.Closer
 	}{bytes.NewReader(body), resp.Body}
 	resp.ContentLength = int64(len(body))
 	resp.Header.Del("Content-Length")
-	resp.Header.Del("Etag") // of what the server has said
+	resp.Header.Del("Etag")
 }
 
 // localURL returns the URL here of a resource that is the route's server, or of a document

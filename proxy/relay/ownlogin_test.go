@@ -3,6 +3,9 @@ package relay
 import (
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -74,4 +77,75 @@ func TestThePlatformsRefusalStartsNoLogin(t *testing.T) {
 	do(t, h.request(t, http.MethodPost, "/mcp", call))
 	resp, _ := do(t, h.request(t, http.MethodGet, "/.well-known/oauth-protected-resource", ""))
 	assert.Equal(t, http.StatusNotFound, resp.StatusCode)
+}
+
+// An answer to a registration names a URL to change it at.
+func TestLogin_AnswersLeadToNoOtherClient(t *testing.T) {
+	l := newLibrary(t)
+	send := func(contentType, body, answer string) (*http.Response, string) {
+		l.serve = func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, strings.ReplaceAll(answer, "{here}", l.URL()))
+		}
+		r := l.request(t, http.MethodPost, "/acme/anything", body)
+		r.Header.Set("Content-Type", contentType)
+		return do(t, r)
+	}
+	const form, data = "application/x-www-form-urlencoded", "application/json"
+	const registration = `{"redirect_uris":["{here}/globex/callback"],"client_name":"{here}/globex"}`
+	register := strings.ReplaceAll(registration, "{here}", l.URL())
+	for _, answer := range []string{
+		`{"client_id":"x","registration_client_uri":"{here}/globex/x"}`, registration, `{"client_id":"x"`,
+	} {
+		resp, body := send(data, register, answer)
+		assertRefused(t, resp, body, answer)
+		resp, body = send(form, "grant_type=client_credentials&resource="+url.QueryEscape(l.URL()+"/globex/x"), answer)
+		assertRefused(t, resp, body, answer)
+	}
+	for _, answer := range []string{
+		`{"client_id":"x","redirect_uris":["{here}/globex/callback"],"registration_client_uri":"{here}/acme/x"}`, "",
+	} {
+		resp, body := send(data, register, answer)
+		assert.Equal(t, http.StatusOK, resp.StatusCode)
+		assert.Equal(t, strings.ReplaceAll(answer, "{here}", l.URL()), body, "what the client came with is no news to it")
+	}
+	const token = `{"access_token":"{here}.a.b","token_type":"Bearer"}`
+	resp, body := send(form, "grant_type=client_credentials", strings.ReplaceAll(token, "{here}", "x"))
+	assert.Equal(t, http.StatusOK, resp.StatusCode, body)
+}
+
+// A document that the proxy never sees may name another client, too: what comes of it does
+// not go to a server that has not asked for a login.
+func TestLogin_GoesToNoServerThatHasNotAskedForOne(t *testing.T) {
+	var arrived atomic.Int64
+	server := upstream(t, func(http.ResponseWriter, *http.Request) { arrived.Add(1) })
+	h := start(t, "acme="+server.URL)
+	for body, contentType := range map[string]string{
+		"grant_type=authorization_code&code=x": "application/x-www-form-urlencoded",
+		"client_id=x&scope=y":                  "application/x-www-form-urlencoded; charset=utf-8",
+		"token=x":                              "application/x-www-form-urlencoded",
+		`{"client_name":"x","redirect_uris":["http://x"]}`:                  "application/json",
+		`{"redirect_uris":[],"scope":"` + strings.Repeat("x", 1<<20) + `"}`: "text/plain",
+	} {
+		r := h.request(t, http.MethodPost, "/acme/mcp", body)
+		r.Header.Set("Content-Type", contentType)
+		resp, said := do(t, r)
+		assert.Equal(t, http.StatusNotFound, resp.StatusCode)
+		assert.Contains(t, said, "refused an OAuth request to acme")
+	}
+	assert.Zero(t, arrived.Load())
+	assert.Zero(t, h.endpoint.Exchanges())
+	for body, contentType := range map[string]string{
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"redirect_uris":["http://x"]}}`: "application/json",
+		`{"jsonrpc":"2.0","redirect_uris":["http://x"]}`:                                         "application/json",
+		`[{"redirect_uris":["http://x"]}]`:                                                       "application/json",
+		`a=b`:                                                                                    "application/x-www-form-urlencoded",
+		`grant_type=authorization_code, said the tool`:                                           "text/plain",
+	} {
+		before := arrived.Load()
+		r := h.request(t, http.MethodPost, "/acme/mcp", body)
+		r.Header.Set("Content-Type", contentType)
+		resp, _ := do(t, r)
+		assert.Equal(t, http.StatusOK, resp.StatusCode, body)
+		assert.Equal(t, before+1, arrived.Load(), body)
+	}
 }

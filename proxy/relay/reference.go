@@ -99,13 +99,17 @@ func (rt route) mayLeadTo(ref string) bool {
 		return false
 	}
 	to := rt.local.ResolveReference(u)
-	known, here := rt.isProxy(to)
-	if !known || !here {
-		return known
+	switch rt.placeOf(to) {
+	case elsewhere:
+		return true
+	case thisMachine:
+		return rt.backend.Loopback()
+	case thisProxy:
+		_, path = splitDocument(to.EscapedPath())
+		rest, inside := strings.CutPrefix(path, rt.prefix)
+		return inside && (rest == "" || rest[0] == '/')
 	}
-	_, path = splitDocument(to.EscapedPath())
-	rest, inside := strings.CutPrefix(path, rt.prefix)
-	return inside && (rest == "" || rest[0] == '/')
+	return false
 }
 
 // hasEscapedDots reports whether a segment of a path is . or .. in browsers' eyes alone.
@@ -123,26 +127,38 @@ func hasEscapedDots(path string) bool {
 // of its forms other than four decimal numbers.
 var shortAddress = regexp.MustCompile(`(?i)(^|\.)([0-9]+|0x[0-9a-f]*)$`)
 
-// isProxy reports whether a URL is of this proxy: of this machine and the port that is
-// listened on, or that the client takes for it. known is false if its host or port is of
-// no certain meaning.
-func (rt route) isProxy(u *url.URL) (known, here bool) {
+// A place is where a URL leads.
+type place int
+
+const (
+	unclear   place = iota // readers may differ
+	elsewhere              // not to this machine
+	thisProxy              // to the port that is listened on, or that the client takes for it
+	// thisMachine is another port of this machine, where another berth-proxy may listen, or a
+	// program that trusts every local caller. Only a server that runs on this machine too, as in
+	// the local cloud, may refer there: its authorization server may be one of those programs.
+	thisMachine
+)
+
+func (rt route) placeOf(u *url.URL) place {
 	port, ok := portOf(u)
 	if !ok {
-		return false, false
-	}
-	own, ok := portOf(rt.local)
-	if port != rt.port && !(ok && port == own) {
-		return true, false
+		return unclear
 	}
 	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.Zone() == "", address.IsLoopback(host) || addr.IsUnspecified()
+	addr, err := netip.ParseAddr(host)
+	switch {
+	case err == nil && addr.Zone() != "":
+		return unclear
+	case err != nil && (!hostName.MatchString(host) || shortAddress.MatchString(host)):
+		return unclear
+	case !address.IsLoopback(host) && !addr.Unmap().IsUnspecified() && !strings.HasSuffix(host, ".localhost"):
+		return elsewhere
 	}
-	if !hostName.MatchString(host) || shortAddress.MatchString(host) {
-		return false, false
+	if own, ok := portOf(rt.local); port == rt.port || ok && port == own {
+		return thisProxy
 	}
-	return true, address.IsLoopback(host) || strings.HasSuffix(host, ".localhost")
+	return thisMachine
 }
 
 func portOf(u *url.URL) (port int, ok bool) {

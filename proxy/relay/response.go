@@ -112,20 +112,9 @@ func (s *Relay) noteSteering(a *answer, err error) error {
 // headerOf is the header of the target's response as the client gets it.
 func (s *Relay) headerOf(resp *http.Response, rt route) http.Header {
 	header := endToEnd(resp.Header, notDownstream)
-	if header.Values("Location") != nil {
-		to, err := rt.toLocal(header.Get("Location"))
-		if err != nil {
-			s.log.Warn("left out the Location of an answer", "client", rt.backend.Name, "error", err)
-			header.Del("Location")
-		} else {
-			header.Set("Location", to)
-		}
-	}
+	s.localise(header, rt)
 	if resp.StatusCode == http.StatusUnauthorized {
 		rt.backend.ownLogin.Store(true)
-	}
-	if namesMetadata(resp) {
-		s.localiseChallenges(header, rt)
 	}
 	// The rest of what keeps a page of one client's server from calling the others: in a
 	// sandbox its origin is "null", which fromThisMachine refuses. What is no page cannot

@@ -9,12 +9,14 @@ import (
 
 // A route is where one request goes.
 type route struct {
-	gate    *gate // that let the request in
-	backend *backend
-	prefix  string   // of local paths: "/CLIENT", or "" where the name was left out; the secret in front
-	url     *url.URL // at the target
-	local   *url.URL // as the client has it
-	port    int      // of this proxy
+	gate     *gate // that let the request in
+	backend  *backend
+	all      clients  // that are served
+	prefix   string   // of local paths: the gate's and "/CLIENT", or the gate's where the name was left out
+	url      *url.URL // at the target
+	local    *url.URL // as the client has it
+	port     int      // of this proxy
+	document bool     // the client reads the answer for the URLs in it
 }
 
 // routeFor finds the target of a request: /CLIENT/anything, or with one client also
@@ -28,10 +30,10 @@ func (s *Relay) routeFor(all clients, g *gate, r *http.Request) (route, bool) {
 	}
 	first, _, _ := strings.Cut(path[1:], "/")
 	if u := all.named(first); u != nil {
-		return s.newRoute(u, g, document, g.prefix+"/"+first, r), true
+		return s.newRoute(all, u, g, document, g.prefix+"/"+first, r), true
 	}
 	if len(all) == 1 && s.missingClient(all, path) == "" {
-		return s.newRoute(all[0], g, document, g.prefix, r), true
+		return s.newRoute(all, all[0], g, document, g.prefix, r), true
 	}
 	return route{}, false
 }
@@ -58,7 +60,7 @@ func (s *Relay) wasServed(name string) bool {
 var otherClient = regexp.MustCompile(`^/[a-z0-9][a-z0-9-]{0,62}/(mcp|sse)(/|$)`)
 
 // newRoute is that of a path of the target, or of a document about it.
-func (s *Relay) newRoute(up *backend, g *gate, document, prefix string, r *http.Request) route {
+func (s *Relay) newRoute(all clients, up *backend, g *gate, document, prefix string, r *http.Request) route {
 	local := *r.URL
 	local.Scheme, local.Host = "http", r.Host
 	u := *up.base
@@ -68,9 +70,11 @@ func (s *Relay) newRoute(up *backend, g *gate, document, prefix string, r *http.
 		return document + up.base.Path + strings.TrimPrefix(path[len(document):], prefix)
 	}
 	u.Path, u.RawPath = leadsTo(local.Path), leadsTo(local.EscapedPath())
-	u.RawQuery = local.RawQuery
+	query, marked := cutDocumentMark(local.RawQuery)
+	u.RawQuery = query
 	u.ForceQuery = local.ForceQuery
-	return route{gate: g, backend: up, prefix: prefix, url: &u, local: &local, port: s.port}
+	return route{gate: g, backend: up, all: all, prefix: prefix, url: &u, local: &local, port: s.port,
+		document: r.Method == http.MethodGet && (marked || isWellKnown(local.Path))}
 }
 
 // origin is that of this proxy, as the client has it.

@@ -178,6 +178,14 @@ func (t Target) Holds(u *url.URL) bool {
 	return u.Scheme == t.base.Scheme && u.User == nil && canonicalHost(u) == t.base.Host
 }
 
+// Contains reports whether a URL is at the target's origin and below its path, however the
+// server reads the path.
+func (t Target) Contains(u *url.URL) bool {
+	path := u.EscapedPath()
+	rest, below := strings.CutPrefix(path, t.base.Path)
+	return t.Holds(u) && below && (rest == "" || rest[0] == '/') && !hasEscapedDots(path)
+}
+
 func (t Target) audience() string {
 	return cmp.Or(t.Audience, t.base.Scheme+"://"+t.base.Host)
 }
