@@ -47,7 +47,7 @@ func (s *Session) begin(m message) (*call, *relay.Fault) {
 		return nil, &relay.Fault{Code: jsonrpc.CodeInvalidRequest, Message: "a call with this id is under way: give each call an id of its own"}
 	}
 	if len(s.calls) >= maxCalls {
-		return nil, busy(s.target)
+		return nil, busy(s.client)
 	}
 	c := newCall(s.ctx, m)
 	s.calls[m.id] = c
@@ -91,7 +91,7 @@ func (s *Session) conclude(c *call, err error) {
 		s.log.Warn(fault.Message, "code", fault.Code)
 		s.answer(c, errorReply(c.id, fault.Code, fault.Message))
 	default:
-		f := broken(s.target, err)
+		f := broken(s.client, err)
 		s.log.Warn(f.Message, "code", f.Code)
 		s.answer(c, errorReply(c.id, f.Code, f.Message))
 	}

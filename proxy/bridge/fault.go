@@ -21,9 +21,9 @@ const (
 	codeHeaderMismatch = -32020
 )
 
-func busy(t relay.Target) *relay.Fault {
+func busy(client string) *relay.Fault {
 	return &relay.Fault{Code: CodeBusy, Status: http.StatusTooManyRequests,
-		Message: fmt.Sprintf("%d calls to %s are under way, which is the most at once: wait until one has ended", maxCalls, t.Name)}
+		Message: fmt.Sprintf("%d calls to %s are under way, which is the most at once: wait until one has ended", maxCalls, client)}
 }
 
 func refusedBy(t relay.Target, r *refusal) *relay.Fault {
@@ -37,16 +37,33 @@ func refusedBy(t relay.Target, r *refusal) *relay.Fault {
 
 // broken is the fault for an answer that did not come, or not to its end. The call may have
 // been carried out.
-func broken(t relay.Target, err error) *relay.Fault {
+func broken(client string, err error) *relay.Fault {
 	if errors.Is(err, errTooLarge) {
 		return &relay.Fault{Code: relay.CodeTooLarge, Status: http.StatusBadGateway,
-			Message: fmt.Sprintf("the answer of %s is larger than %d MiB: ask for less at once", t.Name, maxMessage>>20)}
+			Message: fmt.Sprintf("the answer of %s is larger than %d MiB: ask for less at once", client, maxMessage>>20)}
 	}
 	return &relay.Fault{Code: relay.CodeUnreachable, Status: http.StatusBadGateway,
-		Message: fmt.Sprintf("the call to %s was sent, but no answer came (%v): check whether it took effect before you try again", t.Name, err)}
+		Message: fmt.Sprintf("the call to %s was sent, but no answer came (%v): check whether it took effect before you try again", client, err)}
 }
 
-func lost(t relay.Target, format string, args ...any) *relay.Fault {
+// lost is the fault for a session that the server of a target could not take over from
+// another. The format goes on from "which" or "and".
+func lost(from, to relay.Target, format string, args ...any) *relay.Fault {
+	why := fmt.Sprintf("the server of %s has lost the session, as after a restart, and", to.Name)
+	if !from.Same(to) {
+		why = fmt.Sprintf("the session with %s is over, as it has been replaced by another server, which", to.Name)
+	}
 	return &relay.Fault{Code: CodeLost, Status: http.StatusBadGateway,
-		Message: fmt.Sprintf("the server of %s has lost the session, as after a restart, and %s: connect the editor to it again", t.Name, fmt.Sprintf(format, args...))}
+		Message: fmt.Sprintf("%s %s: connect the editor to it again", why, fmt.Sprintf(format, args...))}
+}
+
+var errNotServed = errors.New("its server is not served any more, and asked for something in the meantime")
+
+// notServed returns the fault that says that the server is not served any more, or nil.
+func notServed(err error) *relay.Fault {
+	var f *relay.Fault
+	if errors.As(err, &f) && f.NotServed() {
+		return f
+	}
+	return nil
 }

@@ -27,7 +27,7 @@ func FuzzWhatAServerSends(f *testing.F) {
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		var got []string
-		s := New(Options{Target: targets[0], Write: func(m []byte) error {
+		s := New(Options{Target: targets[0], Sender: relay.NewSender(nil, nil, targets), Write: func(m []byte) error {
 			got = append(got, string(m))
 			return nil
 		}})

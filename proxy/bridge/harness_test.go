@@ -49,7 +49,7 @@ func newRig(t *testing.T, serverURL string) *rig {
 		File:     tokentest.WriteLogin(t, t.TempDir(), r.endpoint.URL, tokentest.RefreshToken),
 		TokenURL: r.endpoint.URL,
 		Logger:   r.log,
-	}), nil)
+	}), nil, targets)
 	t.Cleanup(func() {
 		r.sender.Close()
 		for _, raw := range r.endpoint.Tokens() {

@@ -110,6 +110,13 @@ func (s toolSchema) headers(path []string, found []paramHeader) []paramHeader {
 	return found
 }
 
+// forget is for when another server has the client.
+func (t *toolParams) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.byTool = nil
+}
+
 func (t *toolParams) setHeaders(h http.Header, m message) {
 	t.mu.Lock()
 	headers := t.byTool[m.name]

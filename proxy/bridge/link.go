@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/berth-mcp/berth/proxy/relay"
 )
 
 // A link is the event stream of the 2024-11-05 transport, on which all of a server's
@@ -36,8 +38,8 @@ func (l *link) wait(c *call) error {
 
 // openLink begins a session of the 2024-11-05 transport: it opens the stream and waits for
 // the URL that messages are to be posted to.
-func (s *Session) openLink(ctx context.Context) (*upstream, error) {
-	up := s.newUpstream(s.target.Endpoint("/sse"))
+func (s *Session) openLink(ctx context.Context, t relay.Target) (*upstream, error) {
+	up := s.newUpstream(t, "/sse")
 	inTime := context.AfterFunc(ctx, up.end)
 	defer inTime()
 	resp, err := s.openStream(up.ctx, up, "")
@@ -56,7 +58,7 @@ func (s *Session) openLink(ctx context.Context) (*upstream, error) {
 			switch {
 			case here == nil && e.name == "endpoint":
 				if here = s.linked(up, l, e.data); here != nil {
-					ended = s.sender.BeginSSE(s.target, here.url, resp)
+					ended = s.sender.BeginSSE(t, here.url, resp)
 				}
 				opened <- here
 				return here != nil
@@ -88,7 +90,7 @@ func (s *Session) openLink(ctx context.Context) (*upstream, error) {
 // elsewhere than to the server: whatever is posted there goes with the developer's token.
 func (s *Session) linked(up *upstream, l *link, endpoint []byte) *upstream {
 	to, err := up.url.Parse(strings.TrimSpace(string(endpoint)))
-	if err != nil || !s.target.Contains(to) {
+	if err != nil || !up.target.Contains(to) {
 		return nil
 	}
 	return up.with(func(up *upstream) { up.url, up.link = to, l })

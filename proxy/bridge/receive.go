@@ -28,7 +28,7 @@ func (s *Session) receive(up *upstream, data []byte, c *call) {
 		case m.isResponse():
 			s.answered(up, m)
 		case m.isCall():
-			s.question(up, m)
+			s.question(up, m, c)
 		default:
 			if m.method == methodCancelled {
 				s.mu.Lock()
@@ -95,8 +95,16 @@ func revisionOf(initialized json.RawMessage) string {
 	return result.Revision
 }
 
-// question passes a request of the server on, if there is an editor to answer it.
-func (s *Session) question(up *upstream, m message) {
+// question passes a request of the server on, if there is an editor to answer it. A server
+// that is not served any more can get no answer, and its call has no end then.
+func (s *Session) question(up *upstream, m message, c *call) {
+	if now, served := s.sender.Target(s.client); !served || !now.Same(up.target) {
+		s.log.Debug("left out a request of a server that is not served any more")
+		if c != nil {
+			s.conclude(c, broken(s.client, errNotServed))
+		}
+		return
+	}
 	s.mu.Lock()
 	refuse := s.draining || len(s.asked) >= maxAsked
 	if !refuse {
@@ -146,6 +154,11 @@ func (s *Session) stand(up *upstream) {
 		for attempt := 0; pause(up.ctx, last.retry, attempt) == nil; attempt++ {
 			resp, err := s.openStream(up.ctx, up, last.id)
 			switch {
+			case s.mayFollow(err):
+				if _, err := s.renew(up); err != nil { // which opens one there
+					s.log.Warn("no session with the other server yet", "error", err)
+				}
+				return
 			case isFinal(err):
 				s.log.Debug("no standing stream", "error", err)
 				return
@@ -179,7 +192,7 @@ func (s *Session) openStream(ctx context.Context, up *upstream, lastEvent string
 	if lastEvent != "" {
 		h.Set("Last-Event-ID", lastEvent)
 	}
-	resp, err := s.exchangeHTTP(ctx, http.MethodGet, up.url, h, nil)
+	resp, err := s.exchangeHTTP(ctx, http.MethodGet, up, h, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +205,7 @@ func (s *Session) openStream(ctx context.Context, up *upstream, lastEvent string
 // isFinal reports whether there is no point in asking the server for a stream again.
 func isFinal(err error) bool {
 	var refused *refusal
-	return errors.As(err, &refused) && refused.status < 500 && refused.status != http.StatusTooManyRequests
+	return notServed(err) != nil || errors.As(err, &refused) && refused.status < 500 && refused.status != http.StatusTooManyRequests
 }
 
 const (

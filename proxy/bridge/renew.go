@@ -77,7 +77,7 @@ func (s *Session) beginAnew(old *upstream) *upstream {
 	if old.link != nil {
 		return old // the server has to say what it makes of that
 	}
-	up := s.newUpstream(old.url)
+	up := s.newUpstream(old.target, "/mcp")
 	s.use(up)
 	s.start(func() { s.farewell(old) })
 	return up
@@ -89,6 +89,8 @@ func (s *Session) beginAnew(old *upstream) *upstream {
 // would not hear of it. What the protocol itself has of state is set again. What a tool may
 // have remembered in the session is gone, as it would be for any client.
 //
+// If the session may follow its client to another server, it is begun there in the same way.
+//
 // It is not done if the server would speak another revision than the editor has agreed on.
 func (s *Session) renew(old *upstream) (*upstream, error) {
 	s.renewing.Lock()
@@ -99,14 +101,21 @@ func (s *Session) renew(old *upstream) (*upstream, error) {
 	if up != old {
 		return up, nil // another call was first
 	}
-	s.log.Warn("the server has lost the session; beginning another")
+	to := s.successor(old.target)
+	if to.Same(old.target) {
+		s.log.Warn("the server has lost the session; beginning another")
+	} else {
+		s.log.Warn("the client has another server; beginning a session with that", "url", to.URL())
+		s.tools.forget()
+		s.met.Store(false)
+	}
 	ctx, cancel := context.WithTimeout(s.ctx, renewTimeout)
 	defer cancel()
 	old.end()
 	s.forgetAsked()
 
 	for attempt := 1; ; attempt++ {
-		up, err := s.beginLike(ctx, old, opening, again)
+		up, err := s.beginLike(ctx, old, to, opening, again)
 		var refused *refusal
 		switch {
 		case err == nil:
@@ -117,43 +126,68 @@ func (s *Session) renew(old *upstream) (*upstream, error) {
 			continue // another instance was asked than the one that had just begun it
 		}
 		var fault *relay.Fault
-		if errors.As(err, &fault) && fault.Code == CodeLost {
+		if errors.As(err, &fault) && (fault.Code == CodeLost || fault.NotServed()) {
 			return nil, fault
 		}
-		return nil, lost(s.target, "does not begin another (%v)", err)
+		return nil, lost(old.target, to, "does not begin another (%v)", err)
 	}
 }
 
-// beginLike begins a session as an older one was begun.
-func (s *Session) beginLike(ctx context.Context, old *upstream, o *opening, again []message) (*upstream, error) {
-	up := s.newUpstream(old.url)
-	if old.link != nil {
-		var err error
-		if up, err = s.openLink(ctx); err != nil {
-			return nil, err
+// successor is the target with which a session goes on.
+func (s *Session) successor(old relay.Target) relay.Target {
+	if s.follows {
+		if now, served := s.sender.Target(s.client); served {
+			return now
 		}
 	}
+	return old
+}
+
+// beginLike begins a session with a target as an older one was begun.
+func (s *Session) beginLike(ctx context.Context, old *upstream, to relay.Target, o *opening, again []message) (*upstream, error) {
+	if old.link != nil && to.Same(old.target) {
+		return s.beginOlder(ctx, old, to, o, again)
+	}
+	up := s.newUpstream(to, "/mcp")
 	if o == nil {
 		return up, nil
 	}
-	begun, err := s.repeat(ctx, up, o, again)
+	begun, err := s.repeat(ctx, old, up, o, again)
+	if err == nil {
+		return begun, nil
+	}
+	up.end()
+	var refused *refusal
+	if errors.As(err, &refused) && s.mayBeOlder(refused) {
+		return s.beginOlder(ctx, old, to, o, again)
+	}
+	return nil, err
+}
+
+// beginOlder is beginLike with the 2024-11-05 transport.
+func (s *Session) beginOlder(ctx context.Context, old *upstream, to relay.Target, o *opening, again []message) (*upstream, error) {
+	up, err := s.openLink(ctx, to)
+	if err != nil || o == nil {
+		return up, err
+	}
+	begun, err := s.repeat(ctx, old, up, o, again)
 	if err != nil {
 		up.end()
 	}
 	return begun, err
 }
 
-// repeat makes the editor's handshake with a new session.
-func (s *Session) repeat(ctx context.Context, up *upstream, o *opening, again []message) (*upstream, error) {
+// repeat makes the editor's handshake with a new session, after an old one.
+func (s *Session) repeat(ctx context.Context, old, up *upstream, o *opening, again []message) (*upstream, error) {
 	up, answer, err := s.ask(ctx, up, methodInitialize, o.params)
 	switch {
 	case err != nil:
 		return nil, err
 	case answer.failed:
-		return nil, lost(s.target, "refuses to begin another")
+		return nil, lost(old.target, up.target, "refuses to begin another")
 	}
 	if now := revisionOf(answer.result); now != o.revision {
-		return nil, lost(s.target, "now speaks the revision %q instead of %q", now, o.revision)
+		return nil, lost(old.target, up.target, "now speaks the revision %q instead of %q", now, o.revision)
 	}
 	up = up.with(func(up *upstream) { up.revision = o.revision })
 	resp, err := s.sendTo(ctx, up, request(jsonrpc.ID{}, methodInitialized, nil))
@@ -252,7 +286,7 @@ func (s *Session) farewell(up *upstream) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), farewellTimeout)
 	defer cancel()
-	resp, err := s.exchangeHTTP(ctx, http.MethodDelete, up.url, s.headerFor(up), nil)
+	resp, err := s.exchangeHTTP(ctx, http.MethodDelete, up, s.headerFor(up), nil)
 	if err == nil {
 		_ = resp.Body.Close() // whatever it says: the session is left
 	}
@@ -267,7 +301,7 @@ func (s *Session) tryOlder(refused *upstream) (up *upstream, found bool) {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, renewTimeout)
 	defer cancel()
-	up, err := s.openLink(ctx)
+	up, err := s.openLink(ctx, refused.target)
 	if err != nil {
 		s.log.Debug("the server does not speak the older transport either", "error", err)
 		return nil, false

@@ -16,8 +16,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,6 +48,8 @@ const (
 // A Sender sends requests to targets; [relay.Sender] is one.
 type Sender interface {
 	Send(ctx context.Context, t relay.Target, method string, u *url.URL, header http.Header, body []byte) (*http.Response, *relay.Fault)
+	// Target is the one that is served under a client's name.
+	Target(name string) (t relay.Target, served bool)
 	// BeginSSE notes that messages to a URL belong to the session whose stream an answer
 	// is, until the function that it returns is called.
 	BeginSSE(t relay.Target, postTo *url.URL, stream *http.Response) (ended func())
@@ -61,16 +65,21 @@ type Options struct {
 	Write func(message []byte) error
 	// Header is sent along with each request, such as the editor's own Authorization.
 	Header http.Header
+	// Follow has the session go on with another server that the client is given meanwhile.
+	// Without it, the session's messages are then answered with an error. It must not be
+	// combined with a Header, which is not for the other server.
+	Follow bool
 	// Logger gets what goes wrong, never a message. Nil: none.
 	Logger *slog.Logger
 }
 
 // A Session is one editor's, from its first message to its last.
 type Session struct {
-	target relay.Target
-	sender Sender
-	log    *slog.Logger
-	tools  toolParams
+	client  string // its name
+	follows bool
+	sender  Sender
+	log     *slog.Logger
+	tools   toolParams
 
 	ctx     context.Context // of all that the session does
 	end     context.CancelFunc
@@ -99,21 +108,22 @@ type Session struct {
 // message. The caller ends it with Close.
 func New(o Options) *Session {
 	s := &Session{
-		target: o.Target,
-		sender: o.Sender,
-		log:    o.Logger,
-		write:  o.Write,
-		header: o.Header,
-		work:   make(chan func(), maxCalls),
-		calls:  map[jsonrpc.ID]*call{},
-		asked:  map[jsonrpc.ID]*upstream{},
+		client:  o.Target.Name,
+		follows: o.Follow && o.Header == nil,
+		sender:  o.Sender,
+		log:     o.Logger,
+		write:   o.Write,
+		header:  o.Header,
+		work:    make(chan func(), maxCalls),
+		calls:   map[jsonrpc.ID]*call{},
+		asked:   map[jsonrpc.ID]*upstream{},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.log = s.log.With("client", o.Target.Name)
 	s.ctx, s.end = context.WithCancel(context.Background())
-	s.up = s.newUpstream(o.Target.Endpoint("/mcp"))
+	s.up = s.newUpstream(o.Target, "/mcp")
 	s.start(s.workOff)
 	return s
 }
@@ -189,7 +199,7 @@ func (s *Session) Handle(raw []byte) {
 // RefuseTooLarge answers a message that was not read to its end.
 func (s *Session) RefuseTooLarge() {
 	s.toEditor(errorReply(jsonrpc.ID{}, relay.CodeTooLarge,
-		fmt.Sprintf("the message to %s is larger than %d MiB, which is what Cloud Run takes: send less at once", s.target.Name, maxMessage>>20)))
+		fmt.Sprintf("the message to %s is larger than %d MiB, which is what Cloud Run takes: send less at once", s.client, maxMessage>>20)))
 }
 
 func (s *Session) toEditor(raw []byte) {
@@ -288,6 +298,18 @@ func (s *Session) wait(ctx context.Context, done <-chan struct{}) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// Fail answers all calls of the editor that are under way with a fault.
+func (s *Session) Fail(f *relay.Fault) {
+	s.mu.Lock()
+	calls := slices.Collect(maps.Values(s.calls))
+	s.mu.Unlock()
+	for _, c := range calls {
+		if c.own == nil {
+			s.conclude(c, f)
+		}
 	}
 }
 

@@ -111,6 +111,9 @@ func (h *SSE) open(w http.ResponseWriter, r *http.Request, t relay.Target) {
 	for {
 		select {
 		case <-r.Context().Done():
+			if f := notServed(context.Cause(r.Context())); f != nil {
+				session.Fail(f)
+			}
 			return
 		case <-session.Done():
 			return

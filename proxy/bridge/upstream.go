@@ -14,11 +14,14 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/berth-mcp/berth/proxy/relay"
 )
 
 // An upstream is one session with the server. Once others can see it, it does not change:
 // when more is known of the session, or the server has lost it, another takes its place.
 type upstream struct {
+	target    relay.Target
 	url       *url.URL // that messages are posted to
 	sessionID string   // "" if the server has none: it is stateless
 	revision  string   // negotiated; "" before, and without a handshake
@@ -28,8 +31,8 @@ type upstream struct {
 	end context.CancelFunc
 }
 
-func (s *Session) newUpstream(to *url.URL) *upstream {
-	up := &upstream{url: to}
+func (s *Session) newUpstream(t relay.Target, endpoint string) *upstream {
+	up := &upstream{target: t, url: t.Endpoint(endpoint)}
 	up.ctx, up.end = context.WithCancel(s.ctx)
 	return up
 }
@@ -120,6 +123,8 @@ func (s *Session) insteadOf(up *upstream, err error, again bool) (*upstream, err
 	var refused *refusal
 	errors.As(err, &refused)
 	switch {
+	case again && s.mayFollow(err):
+		return s.renew(up)
 	case again && (errors.Is(err, errLinkGone) || refused != nil && up.hasLost(refused)):
 		return s.renew(up)
 	case again && refused != nil && s.mayBeOlder(refused):
@@ -128,9 +133,16 @@ func (s *Session) insteadOf(up *upstream, err error, again bool) (*upstream, err
 		}
 	}
 	if refused != nil && refused.rpc == nil {
-		return nil, refusedBy(s.target, refused)
+		return nil, refusedBy(up.target, refused)
 	}
 	return nil, err
+}
+
+// mayFollow reports whether an error says that the client has another server, with which
+// the session may go on.
+func (s *Session) mayFollow(err error) bool {
+	f := notServed(err)
+	return s.follows && f != nil && f.Code == relay.CodeMoved
 }
 
 // hasLost reports whether a refusal says that the server does not know the session.
@@ -159,7 +171,7 @@ func (s *Session) sendTo(ctx context.Context, up *upstream, m message) (*http.Re
 	if m.isStateless() {
 		standardHeaders(h, m, &s.tools)
 	}
-	resp, err := s.exchangeHTTP(ctx, http.MethodPost, up.url, h, m.raw)
+	resp, err := s.exchangeHTTP(ctx, http.MethodPost, up, h, m.raw)
 	if err != nil {
 		return nil, err
 	}
@@ -194,8 +206,8 @@ func (s *Session) headerFor(up *upstream) http.Header {
 	return h
 }
 
-func (s *Session) exchangeHTTP(ctx context.Context, method string, u *url.URL, h http.Header, body []byte) (*http.Response, error) {
-	resp, fault := s.sender.Send(ctx, s.target, method, u, h, body)
+func (s *Session) exchangeHTTP(ctx context.Context, method string, up *upstream, h http.Header, body []byte) (*http.Response, error) {
+	resp, fault := s.sender.Send(ctx, up.target, method, up.url, h, body)
 	if fault != nil {
 		return nil, fault
 	}
@@ -263,7 +275,7 @@ func (s *Session) followStream(c *call, up *upstream, resp *http.Response) error
 	for attempt := 0; ; {
 		err := s.readStream(up, resp, c, &last, &attempt)
 		switch {
-		case !s.isPending(c), c.ctx.Err() != nil, errors.Is(err, errTooLarge):
+		case !s.isPending(c), c.ctx.Err() != nil, errors.Is(err, errTooLarge), notServed(err) != nil && !s.mayFollow(err):
 			return err
 		case last.id == "" || c.isStateless():
 			return fmt.Errorf("%w: %w", errStreamEnded, cmp.Or(err, io.ErrUnexpectedEOF))

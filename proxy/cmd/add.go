@@ -14,6 +14,9 @@ import (
 const addLong = `Adds a client to the file of clients, for all later runs of berth-proxy. One
 that is running takes it up by itself.
 
+With --replace, a client gets other settings. If its URL or audience changes, the
+former server gets no new request, as after ` + "`berth-proxy remove`" + `.
+
 The server is given by its URL, or as a service on Cloud Run by its project,
 region and exact name. The URL of a service is looked up once, with your own
 login, for which you need run.services.get on it (roles/run.viewer).`

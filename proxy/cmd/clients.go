@@ -114,10 +114,28 @@ func (c *common) locateAll(ctx context.Context, tokens *token.Source, clients []
 	return targets, errors.Join(problems...)
 }
 
+// known are the targets of the clients that need not be looked for.
+func (c *common) known(clients []config.Client) []relay.Target {
+	var targets []relay.Target
+	for _, client := range clients {
+		if url, found := c.located.Load(serviceOf(client)); !client.Located() && found {
+			client.URL = url.(string)
+		}
+		if target, err := client.Target(); client.Located() && err == nil {
+			targets = append(targets, target)
+		}
+	}
+	return targets
+}
+
+func serviceOf(c config.Client) locate.Service {
+	return locate.Service{Project: c.Project, Region: c.Region, Name: c.Service}
+}
+
 // locate returns the client with its service's URL, which is asked for once: a reload must
 // not lose a client that is served because the API, or the login, fails at that moment.
 func (c *common) locate(ctx context.Context, tokens *token.Source, client config.Client) (config.Client, error) {
-	service := locate.Service{Project: client.Project, Region: client.Region, Name: client.Service}
+	service := serviceOf(client)
 	if url, known := c.located.Load(service); known {
 		client.URL = url.(string)
 		return client, nil

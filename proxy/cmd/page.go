@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -23,9 +24,13 @@ func (c *common) showPage(command *cobra.Command, proxy *relay.Relay, tokens rel
 		Version:  version(),
 		Snapshot: proxy.Snapshot,
 		Account:  proxy.Account,
-		Visit:    d.Visit,
-		System:   place.System,
-		Command:  func(client string) []string { return c.stdioCommand(command, place.Program, client) },
-		Logger:   log,
+		Visit: func(ctx context.Context, t relay.Target) doctor.Report {
+			ctx, done := proxy.Sender().WhileServed(ctx, t) // a client may be removed meanwhile
+			defer done()
+			return d.Visit(ctx, t)
+		},
+		System:  place.System,
+		Command: func(client string) []string { return c.stdioCommand(command, place.Program, client) },
+		Logger:  log,
 	}).Register(proxy.Handle)
 }

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -29,26 +30,35 @@ const (
 	locateAgain = time.Minute
 )
 
-// A reloader keeps a relay's targets as the file of clients says.
+// A reloader keeps the targets of a relay, or of a sender, as the file of clients says.
 type reloader struct {
-	common  *common
-	args    []string
-	targets func([]relay.Target)
-	tokens  *token.Source
-	log     *slog.Logger
+	common   *common
+	args     []string // the clients that are served; none: all in the file
+	targets  func([]relay.Target)
+	tokens   *token.Source
+	log      *slog.Logger
+	onHangup bool // SIGHUP reloads, too
 
-	file  config.File // as it was last read
-	state filestate.State
-	again time.Time // when to look for services that were not found; zero: all were
+	file    config.File // as it was last read
+	state   filestate.State
+	clients []config.Client // that were chosen of it
+	again   time.Time       // when to look for services that were not found; zero: all were
+
+	looking sync.WaitGroup
+	giveUp  context.CancelFunc // of the look for services that is under way
+	looked  <-chan error       // its outcome
 }
 
 // follow reloads when the file changes, on SIGHUP, and for services not found so far, until
 // the context is done.
 func (r *reloader) follow(ctx context.Context) {
+	ctx, stop := context.WithCancel(ctx)
+	defer r.looking.Wait()
+	defer stop()
 	hangup := make(chan os.Signal, 1)
 	// A terminal that is closed sends this signal, too, and it must go on to end what was
 	// started there; nohup has it ignored.
-	if !term.IsTerminal(int(os.Stdin.Fd())) && !signal.Ignored(syscall.SIGHUP) {
+	if r.onHangup && !term.IsTerminal(int(os.Stdin.Fd())) && !signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(hangup, syscall.SIGHUP)
 		defer signal.Stop(hangup)
 	}
@@ -60,6 +70,12 @@ func (r *reloader) follow(ctx context.Context) {
 			return
 		case <-hangup:
 			r.reload(ctx)
+		case err := <-r.looked:
+			if ctx.Err() != nil {
+				return
+			}
+			r.found(err)
+			r.handOn()
 		case <-tick.C:
 			due := !r.again.IsZero() && time.Now().After(r.again)
 			if due || !filestate.Of(r.common.configFile).Same(r.state) {
@@ -85,14 +101,34 @@ func (r *reloader) reload(ctx context.Context) {
 	if !slices.EqualFunc(file.Settings, r.file.Settings, settings) {
 		r.log.Warn("settings have changed: start berth-proxy anew for them to take effect", "file", file.Name)
 	}
-	r.file = file
-	targets, err := r.common.locateAll(ctx, r.tokens, clients)
-	if ctx.Err() != nil {
-		return
+	r.file, r.clients = file, clients
+	if r.giveUp != nil {
+		r.giveUp()
 	}
-	r.found(err)
+	r.again, r.looked = time.Time{}, nil
+	// What was removed is gone at once, however long the look for another service takes.
+	if all := r.handOn(); !all {
+		r.look(ctx)
+	}
+}
+
+// handOn hands on the targets whose URLs are known, and reports whether these are all.
+func (r *reloader) handOn() (all bool) {
+	targets := r.common.known(r.clients)
 	r.targets(targets)
 	r.log.Info("clients reloaded", "clients", names(targets))
+	return len(targets) == len(r.clients)
+}
+
+// look looks for the services whose URLs are not known.
+func (r *reloader) look(ctx context.Context) {
+	ctx, r.giveUp = context.WithCancel(ctx)
+	outcome, clients := make(chan error, 1), r.clients
+	r.looked = outcome
+	r.looking.Go(func() {
+		_, err := r.common.locateAll(ctx, r.tokens, clients)
+		outcome <- err
+	})
 }
 
 // found takes note of what locating the clients has brought.

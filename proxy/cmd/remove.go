@@ -13,12 +13,17 @@ import (
 	"github.com/berth-mcp/berth/proxy/editors"
 )
 
+const removeLong = `Removes clients from the file of clients. A berth-proxy that is running, stdio
+among them, notices within two seconds. From then on it sends no new request to
+the client's server: no retry, no renewed token, and nothing to end a session.
+Streams and sessions with the server end at once. Only the answer to a call that
+has already been sent may still arrive.`
+
 func newRemove(c *common) *cobra.Command {
 	return &cobra.Command{
 		Use:   "remove CLIENT...",
 		Short: "Remove clients that were added",
-		Long: `Removes clients from the file of clients. A berth-proxy that is running sends
-nothing more to them, but for what is under way.`,
+		Long:  removeLong,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return &exitError{exitUsage, errors.New("no client is given: see `berth-proxy list`")}

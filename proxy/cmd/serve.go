@@ -49,7 +49,7 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 	if len(targets) == 0 {
 		return err
 	}
-	r := &reloader{common: c, args: args, tokens: tokens, log: log, file: file, state: c.read}
+	r := &reloader{common: c, args: args, tokens: tokens, log: log, onHangup: true, file: file, state: c.read, clients: clients}
 	r.found(err)
 	var older *bridge.SSE // sends through the proxy, and so is made after it
 	debug.SetGCPercent(gcPercent)

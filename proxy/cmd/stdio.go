@@ -1,9 +1,11 @@
 package cmd
 
 import (
+	"context"
 	"fmt"
 	"os/signal"
 	"runtime/debug"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -18,7 +20,11 @@ ends it by closing its end. It listens on no port, so that any number of editors
 may start it at once.
 
 Messages of MCP, one a line, are all that goes to standard output; the log goes to
-standard error. When standard input ends, calls under way are answered first.`
+standard error. When standard input ends, calls under way are answered first.
+
+A client that is named, and not given by its URL, follows the file of clients. Once
+it is removed there, all that the editor sends is answered with an error that says
+so; with another URL, the session goes on with that server.`
 
 func newStdio(c *common) *cobra.Command {
 	return &cobra.Command{
@@ -32,7 +38,7 @@ func newStdio(c *common) *cobra.Command {
 }
 
 func (c *common) stdio(command *cobra.Command, args []string) error {
-	_, clients, err := c.clients(command, args)
+	file, clients, err := c.clients(command, args)
 	switch {
 	case err != nil:
 		return err
@@ -49,11 +55,21 @@ func (c *common) stdio(command *cobra.Command, args []string) error {
 	// An editor that has gone is an error of writing, and no reason to be killed before
 	// the server has been told.
 	signal.Ignore(syscall.SIGPIPE)
-	sender := relay.NewSender(tokens, c.roots)
+	sender := relay.NewSender(tokens, c.roots, targets)
 	defer sender.Close()
+
+	ctx, stop := context.WithCancel(command.Context())
+	var following sync.WaitGroup
+	defer following.Wait()
+	defer stop()
+	if inFile(args) {
+		r := &reloader{common: c, args: []string{targets[0].Name}, targets: sender.SetTargets, tokens: tokens, log: log, file: file, state: c.read}
+		following.Go(func() { r.follow(ctx) })
+	}
 	return bridge.Stdio(command.Context(), command.InOrStdin(), command.OutOrStdout(), bridge.Options{
 		Target: targets[0],
 		Sender: sender,
+		Follow: true,
 		Logger: log,
 	})
 }

@@ -176,7 +176,7 @@ func listenLocally(t *testing.T, secret string) int {
 	e := newEndpoint(t)
 	proxy, err := relay.New(relay.Options{Targets: targets, Tokens: e.source, Secret: secret})
 	require.NoError(t, err)
-	sender := relay.NewSender(e.source, nil)
+	sender := relay.NewSender(e.source, nil, targets)
 	t.Cleanup(sender.Close)
 	operate.Register(proxy, sender, running)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -56,7 +56,7 @@ func (d *Doctor) visit(ctx context.Context, t relay.Target) visit {
 	ctx, cancel := context.WithTimeout(ctx, visitTimeout)
 	defer cancel()
 	v := visit{target: t}
-	sender := relay.NewSender(d.Tokens, d.RootCAs)
+	sender := relay.NewSender(d.Tokens, d.RootCAs, []relay.Target{t})
 	defer sender.Close()
 	v.token, v.tokenErr = sender.Token(ctx, t)
 	if !v.knock(ctx, sender) {

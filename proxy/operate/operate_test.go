@@ -32,7 +32,7 @@ func start(t *testing.T, targets ...string) proxy {
 	require.NoError(t, err)
 	r, err := relay.New(relay.Options{Targets: parsed, Tokens: tokens})
 	require.NoError(t, err)
-	sender := relay.NewSender(tokens, nil)
+	sender := relay.NewSender(tokens, nil, parsed)
 	t.Cleanup(sender.Close)
 	operate.Register(r, sender, "v1.2.3")
 	ctx, stop := context.WithCancel(context.Background())

@@ -41,25 +41,14 @@ func (c clients) whereToGo() string {
 	return fmt.Sprintf("nothing is here; the paths are %s", strings.Join(paths, ", "))
 }
 
-// names tells a person which clients there are.
-func (c clients) names() string {
-	if len(c) == 0 {
-		return "none"
-	}
-	names := make([]string, len(c))
-	for i, u := range c {
-		names[i] = u.Name
-	}
-	return strings.Join(names, ", ")
-}
-
 // SetTargets replaces the targets, whose names must differ, with effect on requests from
-// now on. Those under way, streams among them, go on to their end wherever they lead. A
-// client keeps its figures, and with the same URL also its sessions and whether its server
-// has a login of its own.
+// now on. What is under way for one that has been removed or replaced ends as
+// [Sender.SetTargets] says; the streams of the others go on. A client keeps its figures, and
+// with the same URL also its sessions and whether its server has a login of its own.
 func (s *Relay) SetTargets(targets []Target) {
 	s.reload.Lock()
 	defer s.reload.Unlock()
+	s.sender.SetTargets(targets)
 	before := *s.clients.Load()
 	after := s.clientsOf(targets, before)
 	for _, u := range before {

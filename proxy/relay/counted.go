@@ -21,7 +21,7 @@ func (c CountedSender) Send(ctx context.Context, t Target, method string, u *url
 	start := time.Now()
 	resp, f := c.Sender.Send(ctx, t, method, u, header, body)
 	up := c.relay.clients.Load().named(t.Name)
-	if up == nil || method != http.MethodPost || f != nil && ctx.Err() != nil {
+	if up == nil || method != http.MethodPost || f != nil && (ctx.Err() != nil || f.NotServed()) {
 		return resp, f
 	}
 	up.stats.calls.Add(1)

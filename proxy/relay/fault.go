@@ -16,6 +16,7 @@ import (
 // that JSON-RPC leaves to implementations, away from -32000 to -32002, which SDKs use,
 // and from -32020 on, which MCP has taken.
 const (
+	CodeMoved       = -32008 // the client has another server since
 	CodeNoClient    = -32009 // the proxy does not serve the client (any more)
 	CodeNoLogin     = -32010 // no token can be had
 	CodeNotAccepted = -32011 // the platform does not accept the token (401)
@@ -47,13 +48,23 @@ const (
 	statusNoToken     = http.StatusServiceUnavailable
 )
 
-func noClient(name string, gone bool, all clients) *Fault {
+// NotServed reports whether the target is not served (any more), so that nothing more may be
+// sent to it.
+func (f *Fault) NotServed() bool { return f.Code == CodeNoClient || f.Code == CodeMoved }
+
+// moved is the fault for the former server of a client.
+func moved(now Target) *Fault {
+	return &Fault{Code: CodeMoved, Status: http.StatusServiceUnavailable,
+		Message: fmt.Sprintf("%s has been replaced in this berth-proxy and is now at %s: connect the editor to it again", now.Name, now.URL())}
+}
+
+func noClient(name string, gone bool, served string) *Fault {
 	why := "this berth-proxy has no client " + name
 	if gone {
 		why = name + " was removed from the clients of this berth-proxy"
 	}
 	return &Fault{Code: CodeNoClient, Status: http.StatusNotFound,
-		Message: fmt.Sprintf("%s, which serves %s: add it with `berth-proxy add`, or take it out of the editor with `berth-proxy uninstall`", why, all.names())}
+		Message: fmt.Sprintf("%s, which serves %s: add it with `berth-proxy add`, or take it out of the editor with `berth-proxy uninstall`", why, served)}
 }
 
 func noLogin(t Target, err error) *Fault {

@@ -114,17 +114,11 @@ type span struct {
 	leave  func() bool // a standing stream's: its context then outlives the request
 }
 
-// isStanding reports whether a request is for a stream that is no call that could be
-// waited for.
-func isStanding(r *http.Request) bool {
-	return r.Method == http.MethodGet || r.Header.Get("Mcp-Method") == "subscriptions/listen"
-}
-
 // newSpan returns a context that ends when the client goes away, and for a standing stream
 // also shortly after the proxy begins to stop, and when the secret is replaced. It must be
 // cancelled.
 func (g *gate) newSpan(r *http.Request) *span {
-	if !isStanding(r) {
+	if !isStanding(r.Method, r.Header) {
 		ctx, cancel := context.WithCancel(r.Context())
 		return &span{ctx: ctx, cancel: cancel}
 	}

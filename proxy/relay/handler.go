@@ -71,7 +71,7 @@ func (s *Relay) refuseMissing(w http.ResponseWriter, r *http.Request, all client
 	if err != nil {
 		return false
 	}
-	f := noClient(name, s.wasServed(name), all)
+	f := noClient(name, s.wasServed(name), s.sender.names())
 	s.log.Warn(g.redact(f.Message), "code", f.Code)
 	f.answer(w, r, body)
 	return true
@@ -88,7 +88,9 @@ func (s *Relay) isBridged(w http.ResponseWriter, r *http.Request, rt route) bool
 		rt.backend.stats.streams.Add(1)
 		defer rt.backend.stats.streams.Add(-1)
 	}
-	return s.sse(w, r.WithContext(span.ctx), rt.backend.Target, rt.prefix)
+	ctx, done := s.sender.WhileServed(span.ctx, rt.backend.Target)
+	defer done()
+	return s.sse(w, r.WithContext(ctx), rt.backend.Target, rt.prefix)
 }
 
 // Handle has the proxy itself answer requests of a pattern, in the form that

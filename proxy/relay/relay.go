@@ -102,7 +102,7 @@ func New(o Options) (*Relay, error) {
 	s := &Relay{
 		local:          http.NewServeMux(),
 		sse:            o.SSE,
-		sender:         NewSender(o.Tokens, o.RootCAs),
+		sender:         NewSender(o.Tokens, o.RootCAs, o.Targets),
 		keepAliveEvery: keepAliveEvery,
 		callGrace:      callGrace,
 		streamGrace:    streamGrace,

@@ -83,7 +83,7 @@ func (a *answer) close() {
 // passOn writes an answer to the client, each part as soon as it is there. The error says
 // that it broke off. A standing stream goes on when passOn has returned.
 func (s *Relay) passOn(w http.ResponseWriter, r *http.Request, a *answer) error {
-	if a.events && a.length < 0 && isStanding(r) && r.ProtoAtLeast(1, 1) {
+	if a.events && a.length < 0 && isStanding(r.Method, r.Header) && r.ProtoAtLeast(1, 1) {
 		return s.passOnAlone(w, a)
 	}
 	defer a.close()

@@ -50,7 +50,7 @@ type TokenSource interface {
 }
 
 // A Sender sends requests to the servers of clients, signed with the developer's token. It
-// is the only place where a token leaves.
+// is the only place where a token leaves, and it leaves only for targets that are served.
 type Sender struct {
 	tokens    TokenSource
 	transport *http.Transport
@@ -59,13 +59,18 @@ type Sender struct {
 	account    atomic.Value  // string, whose token was sent last
 
 	mu       sync.Mutex
+	targets  []Target             // that are served
+	tenures  map[identity]tenure  // of the same
 	sessions map[string]*sessions // of each target that was sent to, by its URL
 }
 
-// NewSender returns a Sender with connections of its own. Roots are the certificate
-// authorities to believe; nil are the system's.
-func NewSender(tokens TokenSource, roots *x509.CertPool) *Sender {
-	return &Sender{tokens: tokens, transport: newTransport(roots), firstPause: firstPause, sessions: map[string]*sessions{}}
+// NewSender returns a Sender with connections of its own, which sends to the targets until
+// [Sender.SetTargets] replaces them. Roots are the certificate authorities to believe; nil
+// are the system's.
+func NewSender(tokens TokenSource, roots *x509.CertPool, targets []Target) *Sender {
+	s := &Sender{tokens: tokens, transport: newTransport(roots), firstPause: firstPause, sessions: map[string]*sessions{}}
+	s.SetTargets(targets)
+	return s
 }
 
 // newTransport waits for a response as long as the platform does, and leaves bodies as
@@ -97,10 +102,14 @@ func checkTunnel(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.
 	return &net.OpError{Op: opProxyConnect, Net: "tcp", Err: fmt.Errorf("the proxy %s answered %d %s", proxy.Host, resp.StatusCode, http.StatusText(resp.StatusCode))}
 }
 
-// sessionsOf returns what is known of the MCP sessions with a target.
+// sessionsOf returns what is known of the MCP sessions with a target. It is not kept for one
+// that is not served.
 func (s *Sender) sessionsOf(t Target) *sessions {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if _, served := s.tenures[t.identity()]; !served {
+		return newSessions()
+	}
 	known := s.sessions[t.URL()]
 	if known == nil {
 		known = newSessions()
@@ -123,12 +132,14 @@ const maxTokens = 3
 // so is the context's end. It does not follow redirects. The caller closes the response's
 // body.
 //
+// Nothing is sent to a target that is not served, see [Sender.SetTargets].
+//
 // The URL is one of the target's own. Of the headers, those that concern one connection,
 // or this machine alone, stay behind. A request within an MCP session takes the cookies
 // that lead to the session's instance.
 func (s *Sender) Send(ctx context.Context, t Target, method string, u *url.URL, header http.Header, body []byte) (*http.Response, *Fault) {
 	sessions, session := s.sessionsOf(t), sessionKey(header, u)
-	resp, f := s.exchange(ctx, outgoing{target: t, method: method, url: u, header: outbound(header, sessions.cookie(session)), body: body})
+	resp, f := s.exchange(ctx, outgoing{target: t, tenure: s.tenureOf(t), method: method, url: u, header: outbound(header, sessions.cookie(session)), body: body})
 	if f == nil {
 		sessions.answered(session, method, header, resp)
 	}
@@ -147,9 +158,11 @@ func outbound(header http.Header, cookie string) http.Header {
 // exchange sends a request, and again while what keeps it from its server may pass.
 func (s *Sender) exchange(ctx context.Context, out outgoing) (*http.Response, *Fault) {
 	pauses := newPauses(s.firstPause)
+	waiting, done := whileServed(ctx, out.tenure)
+	defer done()
 	for {
-		resp, tok, f := s.admit(ctx, out)
-		if out.worthRepeating(resp, f) && pauses.wait(ctx, resp) {
+		resp, tok, f := s.admit(ctx, waiting, out)
+		if out.worthRepeating(resp, f) && pauses.wait(waiting, resp) {
 			discard(resp)
 			continue
 		}
@@ -162,15 +175,23 @@ func (s *Sender) exchange(ctx context.Context, out outgoing) (*http.Response, *F
 }
 
 // admit sends a request with a token, and with another as long as the platform refuses it.
-func (s *Sender) admit(ctx context.Context, out outgoing) (*http.Response, token.Token, *Fault) {
+// Tokens are waited for no longer than the target is served.
+func (s *Sender) admit(ctx, waiting context.Context, out outgoing) (*http.Response, token.Token, *Fault) {
 	t, audience := out.target, out.target.audience()
-	tok, err := s.tokens.Token(ctx, audience)
+	tok, err := s.tokens.Token(waiting, audience)
+	if gone := endedBy(out.tenure); gone != nil {
+		return nil, tok, gone
+	}
 	if err != nil {
 		return nil, tok, noLogin(t, err)
 	}
 	resp, f := s.once(ctx, out, tok)
 	for sent := 1; sent < maxTokens && f == nil && refusedByPlatform(resp); sent++ {
-		renewed, err := s.tokens.Renew(ctx, audience, tok)
+		renewed, err := s.tokens.Renew(waiting, audience, tok)
+		if gone := endedBy(out.tenure); gone != nil {
+			discard(resp)
+			return nil, tok, gone
+		}
 		var login *token.LoginError
 		if errors.As(err, &login) {
 			discard(resp)
@@ -189,6 +210,7 @@ func (s *Sender) admit(ctx context.Context, out outgoing) (*http.Response, token
 // An outgoing request can be sent more than once.
 type outgoing struct {
 	target Target
+	tenure context.Context
 	method string
 	url    *url.URL
 	header http.Header
@@ -202,8 +224,13 @@ func (s *Sender) once(ctx context.Context, o outgoing, tok token.Token) (*http.R
 	if err := o.target.accepts(tok); err != nil {
 		return nil, wrongToken(o.target, err)
 	}
-	r, err := http.NewRequestWithContext(ctx, o.method, "", bytes.NewReader(o.body))
+	if gone := endedBy(o.tenure); gone != nil {
+		return nil, gone
+	}
+	d := newDispatch(ctx, o)
+	r, err := http.NewRequestWithContext(d.ctx, o.method, "", bytes.NewReader(o.body))
 	if err != nil {
+		d.over()
 		return nil, unreachable(o.target, err)
 	}
 	r.URL, r.Host = o.url, o.url.Host
@@ -216,8 +243,10 @@ func (s *Sender) once(ctx context.Context, o outgoing, tok token.Token) (*http.R
 		err = errors.New("the server answers in another protocol than HTTP")
 	}
 	if err != nil {
-		return nil, unreachable(o.target, err)
+		defer d.over()
+		return nil, d.fault(o.target, err)
 	}
+	resp.Body = dispatchedBody{resp.Body, d}
 	return resp, nil
 }
 

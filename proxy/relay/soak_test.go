@@ -129,8 +129,8 @@ func TestNoStreamIsCutThatThePlatformDidNotCut(t *testing.T) {
 	require.Eventually(t, func() bool { return stays.open() == 2*each }, deadline, time.Millisecond, "the ping's own stream is over")
 	stays.tick("2")
 
-	// The configuration is read anew: one client is gone, the other elsewhere.
-	h.SetTargets(parse(t, "acme=http://127.0.0.1:1", "initech=http://127.0.0.1:1"))
+	// The configuration is read anew: there is one client more, in another order.
+	h.SetTargets(parse(t, "initech=http://127.0.0.1:1", "globex="+globex.URL, "acme="+acme.URL))
 	stays.tick("3")
 	dies.tick("2")
 	require.Eventually(t, func() bool { return received.Load() == 5*2*each }, deadline, time.Millisecond, "all of it has arrived")

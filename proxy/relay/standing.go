@@ -3,6 +3,7 @@ package relay
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -83,15 +84,18 @@ func (s *Relay) stand(conn net.Conn, a *answer, err error) {
 	s.log.Debug("stream ended", "client", a.client, "duration", time.Since(start), "error", s.noteSteering(a, err))
 }
 
-// writeBody writes the body in chunks. If it breaks off, the last is missing.
+// writeBody writes the body in chunks. If it breaks off, the last is missing. The stream of a
+// client that is not served any more ends in order if no event is cut in two.
 func (s *Relay) writeBody(conn net.Conn, a *answer) error {
 	live := newLiveWriter(chunkWriter{conn}, func() error { return nil }, s.keepAliveEvery)
 	defer live.Close()
-	if err := copyParts(live, a.source, 0); err != nil {
+	err := copyParts(live, a.source, 0)
+	live.Close() // no comment after the end
+	var f *Fault
+	if err != nil && !(errors.As(err, &f) && live.place.betweenEvents()) {
 		return err
 	}
-	live.Close() // no comment after the end
-	_, err := conn.Write([]byte("0\r\n\r\n"))
+	_, err = conn.Write([]byte("0\r\n\r\n"))
 	return err
 }
 
