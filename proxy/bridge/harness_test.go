@@ -81,7 +81,7 @@ func (r *rig) stdio(t *testing.T) (in io.WriteCloser, out io.ReadCloser, ended <
 	returned := make(chan struct{})
 	go func() {
 		defer close(returned)
-		err := Stdio(ctx, inR, outW, Options{Target: r.target, Sender: r.sender, Logger: r.log})
+		err := Stdio(ctx, inR, outW, Options{Target: r.target, Sender: r.sender, Follow: true, Logger: r.log})
 		_ = outW.Close()
 		done <- err
 	}()
