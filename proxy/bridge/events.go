@@ -9,10 +9,6 @@ import (
 	"time"
 )
 
-// maxMessage is the largest message that passes, either way, in bytes: Cloud Run's limit
-// for a request over HTTP/1.
-const maxMessage = 32 << 20
-
 // errTooLarge says that a server's message is larger than maxMessage.
 var errTooLarge = errors.New("a message of the server is larger than 32 MiB")
 
@@ -20,7 +16,8 @@ var errTooLarge = errors.New("a message of the server is larger than 32 MiB")
 type event struct {
 	name  string
 	data  []byte
-	id    string // of this event or the last one before it that had any
+	id    string // of this event or the last one before it that had any; "" if that is too long
+	noID  bool   // the id was too long
 	retry time.Duration
 }
 
@@ -52,7 +49,7 @@ func readEvents(r io.Reader, handle func(event) (more bool)) error {
 		value = bytes.TrimPrefix(value, []byte(" "))
 		switch string(name) {
 		case "event":
-			e.name = string(value)
+			e.name = string(value[:min(len(value), maxEventName)])
 		case "data":
 			if len(e.data)+len(value) >= maxMessage {
 				return errTooLarge
@@ -62,8 +59,12 @@ func readEvents(r io.Reader, handle func(event) (more bool)) error {
 			}
 			e.data, hasData = append(e.data, value...), true
 		case "id":
-			if bytes.IndexByte(value, 0) < 0 {
-				e.id = string(value)
+			switch {
+			case bytes.IndexByte(value, 0) >= 0:
+			case len(value) > maxEventID: // the stream cannot be resumed, not even from an event before
+				e.id, e.noID = "", true
+			default:
+				e.id, e.noID = string(value), false
 			}
 		case "retry":
 			if ms, err := strconv.ParseUint(string(value), 10, 32); err == nil {

@@ -26,6 +26,12 @@ func busy(client string) *relay.Fault {
 		Message: fmt.Sprintf("%d calls to %s are under way, which is the most at once: wait until one has ended", maxCalls, client)}
 }
 
+// overLimit is the fault for a server that asks for more than the proxy does for one.
+func overLimit(client string, err error) *relay.Fault {
+	return &relay.Fault{Code: relay.CodeTooLarge, Status: http.StatusBadGateway,
+		Message: fmt.Sprintf("the server of %s is over a limit of berth-proxy: %v: tell the people who run it", client, err)}
+}
+
 func refusedBy(t relay.Target, r *refusal) *relay.Fault {
 	if r.status == http.StatusUnauthorized || r.status == http.StatusForbidden {
 		return &relay.Fault{Code: CodeRefused, Status: http.StatusBadGateway,

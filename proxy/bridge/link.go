@@ -90,7 +90,7 @@ func (s *Session) openLink(ctx context.Context, t relay.Target) (*upstream, erro
 // elsewhere than to the server: whatever is posted there goes with the developer's token.
 func (s *Session) linked(up *upstream, l *link, endpoint []byte) *upstream {
 	to, err := up.url.Parse(strings.TrimSpace(string(endpoint)))
-	if err != nil || !up.target.Contains(to) {
+	if err != nil || len(endpoint) > maxEndpoint || !up.target.Contains(to) {
 		return nil
 	}
 	return up.with(func(up *upstream) { up.url, up.link = to, l })

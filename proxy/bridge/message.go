@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 )
@@ -107,11 +108,31 @@ func split(raw []byte) ([]json.RawMessage, error) {
 	if len(raw) == 0 || raw[0] != '[' {
 		return []json.RawMessage{raw}, nil
 	}
+	if !json.Valid(raw) {
+		return nil, errNotJSON
+	}
 	var batch []json.RawMessage
-	if err := json.Unmarshal(raw, &batch); err != nil {
-		return nil, err
+	elements := json.NewDecoder(bytes.NewReader(raw))
+	_, _ = elements.Token() // the bracket
+	for elements.More() {
+		if len(batch) == maxBatch {
+			return nil, errBatch
+		}
+		var one json.RawMessage
+		if err := elements.Decode(&one); err != nil {
+			return nil, err
+		}
+		batch = append(batch, one)
 	}
 	return batch, nil
+}
+
+var errBatch = fmt.Errorf("a batch has more than %d messages", maxBatch)
+
+// isLong reports whether an id takes more than can be kept of many.
+func isLong(id jsonrpc.ID) bool {
+	text, isText := id.Raw().(string)
+	return isText && len(text) > maxID
 }
 
 // oneLine takes out line breaks, which stand only between the tokens of JSON.

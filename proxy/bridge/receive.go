@@ -17,7 +17,7 @@ import (
 func (s *Session) receive(up *upstream, data []byte, c *call) {
 	batch, err := split(data)
 	if err != nil {
-		s.log.Warn("the server sent what is not a message", "error", err)
+		s.warn("the server sent what is not a message", "error", err)
 		return
 	}
 	for _, one := range batch {
@@ -25,6 +25,8 @@ func (s *Session) receive(up *upstream, data []byte, c *call) {
 		switch {
 		case err != nil:
 			s.receiveOdd(one, c, err)
+		case isLong(m.id) || isLong(m.cancels):
+			s.warn("left out a message of the server with an id that is too long", "limit", maxID)
 		case m.isResponse():
 			s.answered(up, m)
 		case m.isCall():
@@ -48,7 +50,7 @@ func (s *Session) receiveOdd(raw []byte, c *call, err error) {
 	}
 	rpc, code := errorIn(raw)
 	if c == nil || rpc == nil || json.Unmarshal(raw, &answer) != nil || answer.ID != nil {
-		s.log.Warn("the server sent what is not a message", "error", err)
+		s.warn("the server sent what is not a message", "error", err)
 		return
 	}
 	s.conclude(c, &refusal{rpc: rpc, code: code})
@@ -92,6 +94,9 @@ func revisionOf(initialized json.RawMessage) string {
 		Revision string `json:"protocolVersion"`
 	}
 	_ = json.Unmarshal(initialized, &result) // an answer without one is for the editor to refuse
+	if len(result.Revision) > maxRevision || !fieldName.MatchString(result.Revision) {
+		return "" // as one that could be no header
+	}
 	return result.Revision
 }
 
@@ -112,10 +117,24 @@ func (s *Session) question(up *upstream, m message, c *call) {
 	}
 	s.mu.Unlock()
 	if refuse {
-		s.start(func() { s.post(up, noReply(m.id)) })
+		s.refuse(up, m)
 		return
 	}
 	s.toEditor(m.raw)
+}
+
+// refuse tells the server that the editor will not answer. A server that asks faster than
+// it takes that gets no answer at all.
+func (s *Session) refuse(up *upstream, m message) {
+	select {
+	case s.refusing <- struct{}{}:
+		s.start(func() {
+			defer func() { <-s.refusing }()
+			s.post(up, noReply(m.id))
+		})
+	default:
+		s.warn("left out a request of the server, which has too many", "limit", maxAsked)
+	}
 }
 
 // refuseAsked tells the server that the editor will not answer, or calls that depend on it
@@ -150,9 +169,10 @@ func (s *Session) stand(up *upstream) {
 		return
 	}
 	s.start(func() {
-		var last event
-		for attempt := 0; pause(up.ctx, last.retry, attempt) == nil; attempt++ {
-			resp, err := s.openStream(up.ctx, up, last.id)
+		var p progress
+		for ; pause(up.ctx, p.last.retry, p.early) == nil; p.early++ {
+			opened := time.Now()
+			resp, err := s.openStream(up.ctx, up, p.last.id)
 			switch {
 			case s.mayFollow(err):
 				if _, err := s.renew(up); err != nil { // which opens one there
@@ -163,24 +183,32 @@ func (s *Session) stand(up *upstream) {
 				s.log.Debug("no standing stream", "error", err)
 				return
 			case err == nil:
-				_ = s.readStream(up, resp, nil, &last, &attempt) // however it ended, the next one follows
+				_ = s.readStream(up, resp, nil, &p) // however it ended, the next one follows
+			}
+			if time.Since(opened) >= steadyAfter {
+				p.early = 0
 			}
 		}
 	})
 }
 
-// maxResumes bounds the attempts to get a broken stream back before any event comes.
-const maxResumes = 5
+// A progress is how far a stream has come, over all its connections.
+type progress struct {
+	last     event
+	attempts int // to get it back, since the last event
+	early    int // connections in a row that could not be made, or ended at once
+}
 
 // resume opens the stream of a call again, after the last event that came.
-func (s *Session) resume(ctx context.Context, up *upstream, last event, attempt *int) (*http.Response, error) {
+func (s *Session) resume(ctx context.Context, up *upstream, p *progress) (*http.Response, error) {
 	for {
-		*attempt++
-		if err := pause(ctx, last.retry, *attempt); err != nil {
+		p.attempts++
+		p.early++
+		if err := pause(ctx, p.last.retry, p.early); err != nil {
 			return nil, err
 		}
-		resp, err := s.openStream(ctx, up, last.id)
-		if err == nil || isFinal(err) || *attempt >= maxResumes {
+		resp, err := s.openStream(ctx, up, p.last.id)
+		if err == nil || isFinal(err) || p.attempts >= maxResumes {
 			return resp, err
 		}
 	}
@@ -208,22 +236,14 @@ func isFinal(err error) bool {
 	return notServed(err) != nil || errors.As(err, &refused) && refused.status < 500 && refused.status != http.StatusTooManyRequests
 }
 
-const (
-	firstPause = time.Second
-	maxPause   = time.Minute
-)
-
-// pause waits before the next attempt: not at all before the first, and otherwise as long
-// as the server has asked for, or longer each time.
+// pause waits before the next attempt: not at all before the first, and otherwise longer
+// each time, and at least as long as the server has asked for.
 func pause(ctx context.Context, asked time.Duration, attempt int) error {
 	if attempt == 0 {
 		return ctx.Err()
 	}
-	wait := min(firstPause<<min(attempt-1, 10), maxPause)
-	wait = wait/2 + rand.N(wait/2) // or all editors come back at once
-	if asked > 0 {
-		wait = min(asked, maxPause)
-	}
+	wait := min(max(firstPause<<min(attempt-1, 10), asked), maxPause)
+	wait += rand.N(wait / 4) // or all editors come back at once
 	select {
 	case <-ctx.Done():
 		return ctx.Err()

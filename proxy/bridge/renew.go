@@ -22,9 +22,6 @@ type opening struct {
 	revision string          // that the server chose
 }
 
-// maxSubscriptions bounds the resources that a session is subscribed to.
-const maxSubscriptions = 1024
-
 // settings are what the editor has set in the session beside its opening: what the protocol
 // itself has of state.
 type settings struct {
@@ -245,19 +242,20 @@ func (s *Session) ask(ctx context.Context, up *upstream, method string, params j
 	return up, *c.own, nil
 }
 
-// maxToolPages bounds the list of tools that is read for one call.
-const maxToolPages = 50
-
 // learnTools reads the server's list of tools for a call that it refused for lack of
 // headers: the editor may have the list from elsewhere. It reports whether there are
-// headers to send now.
+// headers to send now, or a limit to tell of.
 func (s *Session) learnTools(c *call) bool {
 	var own struct {
 		Meta json.RawMessage `json:"_meta"`
 	}
 	_ = json.Unmarshal(c.params, &own) // it has named a revision, so that there is one
-	up, cursor := s.current(), ""
-	for range maxToolPages {
+	up, cursor, size := s.current(), "", 0
+	for page := 0; page == 0 || cursor != ""; page++ {
+		if page == maxToolPages || size > maxMessage || len(cursor) > maxCursor {
+			s.tools.exceeded(fmt.Errorf("its list of tools has more than %d pages, more than %d MiB or a cursor of more than %d bytes", maxToolPages, maxMessage>>20, maxCursor))
+			break
+		}
 		params, err := json.Marshal(struct {
 			Meta   json.RawMessage `json:"_meta,omitempty"`
 			Cursor string          `json:"cursor,omitempty"`
@@ -269,13 +267,12 @@ func (s *Session) learnTools(c *call) bool {
 		if err != nil || answer.failed {
 			return false
 		}
-		if cursor = s.tools.learn(answer.result); cursor == "" {
-			break
-		}
+		size += len(answer.result)
+		cursor = s.tools.learn(answer.result)
 	}
 	h := http.Header{}
-	s.tools.setHeaders(h, c.message)
-	return len(h) > 0
+	err := s.tools.setHeaders(h, c.message)
+	return err != nil || len(h) > 0
 }
 
 // farewell ends what a session has with the server.

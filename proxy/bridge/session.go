@@ -30,13 +30,6 @@ import (
 )
 
 const (
-	// maxCalls bounds the calls of one session that are under way. Editors have a
-	// handful.
-	maxCalls = 256
-
-	// maxAsked bounds the requests of a server that the editor has not answered.
-	maxAsked = 256
-
 	// notifyTimeout bounds the wait until a server has taken a notification, behind
 	// which later messages wait. A cold start takes seconds.
 	notifyTimeout = 30 * time.Second
@@ -101,6 +94,9 @@ type Session struct {
 	ids      int  // that the bridge has given to calls of its own
 	draining bool // the editor sends nothing any more
 
+	refusing chan struct{} // holds one for each request of the server that is being refused
+	noise    noise
+
 	met atomic.Bool // the server has shown that it speaks Streamable HTTP
 }
 
@@ -108,15 +104,17 @@ type Session struct {
 // message. The caller ends it with Close.
 func New(o Options) *Session {
 	s := &Session{
-		client:  o.Target.Name,
-		follows: o.Follow && o.Header == nil,
-		sender:  o.Sender,
-		log:     o.Logger,
-		write:   o.Write,
-		header:  o.Header,
-		work:    make(chan func(), maxCalls),
-		calls:   map[jsonrpc.ID]*call{},
-		asked:   map[jsonrpc.ID]*upstream{},
+		client:   o.Target.Name,
+		follows:  o.Follow && o.Header == nil,
+		sender:   o.Sender,
+		log:      o.Logger,
+		write:    o.Write,
+		header:   o.Header,
+		work:     make(chan func(), maxCalls),
+		calls:    map[jsonrpc.ID]*call{},
+		refusing: make(chan struct{}, maxRefusing),
+		noise:    newNoise(),
+		asked:    map[jsonrpc.ID]*upstream{},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -173,6 +171,10 @@ func (s *Session) SetHeader(h http.Header) {
 // allows a server to do.
 func (s *Session) Handle(raw []byte) {
 	batch, err := split(raw)
+	if errors.Is(err, errBatch) {
+		s.toEditor(errorReply(jsonrpc.ID{}, jsonrpc.CodeInvalidRequest, err.Error()+": send them one by one"))
+		return
+	}
 	if err != nil {
 		s.toEditor(errorReply(jsonrpc.ID{}, jsonrpc.CodeParseError, "this is not JSON: send one JSON-RPC message"))
 		return
@@ -253,7 +255,7 @@ func (s *Session) post(up *upstream, m message) {
 	resp, err := s.sendTo(ctx, up, m)
 	if err != nil {
 		if s.ctx.Err() == nil {
-			s.log.Warn("a message did not reach the server", "method", m.method, "error", err)
+			s.warn("a message did not reach the server", "method", m.method, "error", err)
 		}
 		return
 	}

@@ -61,9 +61,6 @@ func (r *refusal) Error() string {
 	return strings.TrimSpace(fmt.Sprintf("%d %s: %s", r.status, http.StatusText(r.status), r.text))
 }
 
-// maxRefusal bounds what is read of a refusal, in bytes.
-const maxRefusal = 64 << 10
-
 func readRefusal(resp *http.Response) *refusal {
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal)) // what is there must do
@@ -169,7 +166,9 @@ func (s *Session) sendTo(ctx context.Context, up *upstream, m message) (*http.Re
 		h.Set("Mcp-Protocol-Version", m.revision)
 	}
 	if m.isStateless() {
-		standardHeaders(h, m, &s.tools)
+		if err := standardHeaders(h, m, &s.tools); err != nil {
+			return nil, overLimit(s.client, err)
+		}
 	}
 	resp, err := s.exchangeHTTP(ctx, http.MethodPost, up, h, m.raw)
 	if err != nil {
@@ -183,6 +182,10 @@ func (s *Session) sendTo(ctx context.Context, up *upstream, m message) (*http.Re
 		return nil, refused
 	}
 	s.met.Store(true)
+	if len(resp.Header.Get(sessionHeader)) > maxSessionID {
+		_ = resp.Body.Close()
+		return nil, overLimit(s.client, fmt.Errorf("its name of a session has more than %d bytes", maxSessionID))
+	}
 	return resp, nil
 }
 
@@ -271,16 +274,20 @@ const linger = time.Second
 // followStream reads a stream until it has the answer. If the stream breaks before that,
 // and the server has numbered its events, it is resumed.
 func (s *Session) followStream(c *call, up *upstream, resp *http.Response) error {
-	var last event
-	for attempt := 0; ; {
-		err := s.readStream(up, resp, c, &last, &attempt)
+	var p progress
+	for {
+		opened := time.Now()
+		err := s.readStream(up, resp, c, &p)
+		if time.Since(opened) >= steadyAfter {
+			p.early = 0
+		}
 		switch {
 		case !s.isPending(c), c.ctx.Err() != nil, errors.Is(err, errTooLarge), notServed(err) != nil && !s.mayFollow(err):
 			return err
-		case last.id == "" || c.isStateless():
+		case p.last.id == "" || c.isStateless():
 			return fmt.Errorf("%w: %w", errStreamEnded, cmp.Or(err, io.ErrUnexpectedEOF))
 		}
-		resp, err = s.resume(c.ctx, up, last, &attempt)
+		resp, err = s.resume(c.ctx, up, &p)
 		if err != nil {
 			return err
 		}
@@ -289,13 +296,19 @@ func (s *Session) followStream(c *call, up *upstream, resp *http.Response) error
 
 // readStream passes on what comes on the stream of a call, or on a standing one, of which
 // c is nil.
-func (s *Session) readStream(up *upstream, resp *http.Response, c *call, last *event, attempt *int) error {
+func (s *Session) readStream(up *upstream, resp *http.Response, c *call, p *progress) error {
 	defer resp.Body.Close()
 	var rest *time.Timer
 	err := readEvents(resp.Body, func(e event) bool {
-		last.id, last.retry = cmp.Or(e.id, last.id), cmp.Or(e.retry, last.retry)
-		*attempt = 0
+		p.last.id, p.last.retry = cmp.Or(e.id, p.last.id), cmp.Or(e.retry, p.last.retry)
+		if e.noID {
+			p.last.id = ""
+		}
+		p.attempts = 0
 		if len(bytes.TrimSpace(e.data)) > 0 {
+			if c != nil { // which has an end, and is nearer to it
+				p.early = 0
+			}
 			s.receive(up, e.data, c)
 		}
 		if c != nil && rest == nil && !s.isPending(c) {
