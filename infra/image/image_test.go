@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"encoding/base64"
 	"io"
 	"log"
 	"net/http"
@@ -329,4 +330,8 @@ func TestCredentialsThatCannotBeReadAreNamed(t *testing.T) {
 		_, err := Identity{Credentials: credentials}.Keychain(t.Context()).Resolve(google)
 		require.ErrorContains(t, err, says)
 	}
+	inBase64 := base64.StdEncoding.EncodeToString([]byte(`{"type":"service_account","private_key":"-----BEGIN PRIVATE KEY-----"}`))
+	_, err = Identity{Credentials: inBase64}.Keychain(t.Context()).Resolve(google)
+	require.ErrorContains(t, err, "gcp:credentials: must be the path of a file")
+	assert.NotContains(t, err.Error(), inBase64, "it is the key")
 }

@@ -16,6 +16,8 @@ import (
 	"cloud.google.com/go/auth/credentials/impersonate"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1/google"
+
+	"github.com/berth-mcp/berth/internal/pathname"
 )
 
 const scope = "https://www.googleapis.com/auth/cloud-platform"
@@ -135,10 +137,13 @@ func (id Identity) base() (*auth.Credentials, error) {
 	}
 	options := &credentials.DetectOptions{Scopes: []string{scope}, Logger: silent}
 	if id.Credentials == "" {
-		return credentials.DetectDefault(options)
+		return detect(options)
 	}
 	content := []byte(id.Credentials)
 	if !bytes.HasPrefix(bytes.TrimSpace(content), []byte("{")) {
+		if err := pathname.Check(pathname.File, id.Credentials); err != nil {
+			return nil, fmt.Errorf("gcp:credentials: %w", err)
+		}
 		var err error
 		if content, err = os.ReadFile(id.Credentials); err != nil {
 			return nil, fmt.Errorf("gcp:credentials: %w", err)
@@ -149,6 +154,17 @@ func (id Identity) base() (*auth.Credentials, error) {
 		return nil, errors.New("gcp:credentials: is neither a credentials file nor its content")
 	}
 	return credentials.NewCredentialsFromJSON(file.Type, content, options)
+}
+
+// detect finds the login at hand. The library's error repeats what the variable holds.
+func detect(options *credentials.DetectOptions) (*auth.Credentials, error) {
+	const variable = "GOOGLE_APPLICATION_CREDENTIALS"
+	if file := os.Getenv(variable); file != "" {
+		if err := pathname.Check(pathname.File, file); err != nil {
+			return nil, fmt.Errorf("%s: %w", variable, err)
+		}
+	}
+	return credentials.DetectDefault(options)
 }
 
 type staticToken string

@@ -11,6 +11,7 @@ import (
 
 	"cloud.google.com/go/auth"
 	"cloud.google.com/go/auth/credentials"
+	"github.com/berth-mcp/berth/internal/pathname"
 	"github.com/berth-mcp/berth/proxy/token"
 )
 
@@ -133,7 +134,7 @@ func explain(err error) string {
 	case errors.As(err, &failed):
 		return failed.Err.Error()
 	case errors.As(err, &path):
-		return path.Error()
+		return pathname.CheckError(pathname.File, path).Error()
 	}
 	return firstSentence(err.Error())
 }

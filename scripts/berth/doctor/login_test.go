@@ -1,8 +1,12 @@
 package doctor
 
 import (
+	"encoding/base64"
+	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"cloud.google.com/go/auth"
@@ -37,6 +41,28 @@ func TestALoginThatIsMissingOrBrokenIsSaid(t *testing.T) {
 			assert.Equal(t, wrong, f.Status)
 			assert.Equal(t, []string{logIn}, f.Mend)
 		})
+	}
+}
+
+// A secret in the place of a path is in no report.
+func TestDoctor_DoesNotRepeatWhatIsNoPath(t *testing.T) {
+	const key = `{"type":"service_account","private_key":"-----BEGIN PRIVATE KEY-----\nMIIEvTOPSECRETKEYBYTES\n-----END PRIVATE KEY-----\n"}`
+	for _, value := range []string{key, strings.ReplaceAll(key, `\n`, "\n"), base64.StdEncoding.EncodeToString([]byte(key)), "correct-horse-battery"} {
+		for _, variable := range []string{"GOOGLE_APPLICATION_CREDENTIALS", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_HOME", "PULUMI_CREDENTIALS_PATH"} {
+			machine(t)
+			t.Setenv(variable, value)
+			_, found := signIn(t.Context(), stack{})
+			found = append(found, backend(stack{root: t.TempDir()})...)
+			found = append(found, passphrase(stack{}, "gs://state"))
+			all := fmt.Sprint(found)
+			assert.Contains(t, all, variable+": must be the path of a ")
+			assert.NotContains(t, all, value)
+			assert.NotContains(t, all, "TOPSECRET")
+		}
+		t.Setenv("GOOGLE_CREDENTIALS", base64.StdEncoding.EncodeToString([]byte(key)))
+		_, found := signIn(t.Context(), stack{})
+		assert.Contains(t, fmt.Sprint(found), "gcp:credentials: must be the path of a file")
+		assert.NotContains(t, fmt.Sprint(found), os.Getenv("GOOGLE_CREDENTIALS"))
 	}
 }
 

@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/berth-mcp/berth/internal/pathname"
 	"github.com/blang/semver"
 	"github.com/pulumi/pulumi/sdk/v3"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
@@ -101,6 +103,13 @@ func backendURL(root string) (string, error) {
 	if project.Backend.URL != "" {
 		return project.Backend.URL, nil
 	}
+	for _, variable := range []string{workspace.PulumiCredentialsPathEnvVar, "PULUMI_HOME"} {
+		if dir := os.Getenv(variable); dir != "" {
+			if err := pathname.Check(pathname.Directory, dir); err != nil {
+				return "", fmt.Errorf("%s: %w", variable, err)
+			}
+		}
+	}
 	// Pulumi takes the home that the system knows, which need not be HOME.
 	home, err := workspace.GetPulumiHomeDir()
 	if err != nil {
@@ -140,7 +149,11 @@ func passphrase(s stack, backend string) finding {
 	case strings.HasPrefix(backend, "https://"):
 		return fine("passphrase", "not needed: the backend encrypts the stack's secrets")
 	case file != "":
-		if _, err := os.ReadFile(file); err != nil {
+		err := pathname.Check(pathname.File, file)
+		if err == nil {
+			_, err = os.ReadFile(file)
+		}
+		if err != nil {
 			return fault("passphrase", "PULUMI_CONFIG_PASSPHRASE_FILE: %v", err).by("export PULUMI_CONFIG_PASSPHRASE_FILE=FILE")
 		}
 		return fine("passphrase", "in %s", file)
