@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/base64"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,7 +64,7 @@ func TestWhatIsWrongIsNamedWithItsRemedy(t *testing.T) {
 		{"data in another kind of store", env{"BERTH_DATA": "s3://acme"}, `BERTH_DATA: "s3://acme" is neither a directory nor gs://BUCKET`},
 		{"data in no bucket", env{"BERTH_DATA": "gs://"}, `BERTH_DATA: "gs://" names no bucket`},
 		{"settings twice", env{"BERTH_CONFIG": "{}", "BERTH_CONFIG_FILE": "x"}, "BERTH_CONFIG_FILE: BERTH_CONFIG is set as well"},
-		{"settings in no file", env{"BERTH_CONFIG_FILE": "/no/such/file"}, "BERTH_CONFIG_FILE: open /no/such/file"},
+		{"settings in no file", env{"BERTH_CONFIG_FILE": "/no/such/file"}, "BERTH_CONFIG_FILE: must be the path of a file of settings: no such file"},
 		{"settings with a misspelt field", env{"BERTH_CONFIG": "access: {raed_only: true}"}, "BERTH_CONFIG: it cannot be read: yaml: unmarshal errors:\n  line 1: field raed_only not found"},
 		{"settings in two documents", env{"BERTH_CONFIG": "limits: {burst: 1}\n---\naccess: {read_only: true}"}, "BERTH_CONFIG: it goes on after its first YAML document"},
 		{"no such role", env{"BERTH_CONFIG": "access: {default: root}"}, `"root" is no role: use one of none, viewer`},
@@ -106,6 +108,29 @@ func TestSettingsComeFromTheVariableOrTheFile(t *testing.T) {
 		assert.Equal(t, map[guard.Role][]string{guard.Manager: {"user:ada@example.com"}}, cfg.settings.Access.Roles)
 		assert.Equal(t, 5*time.Second, cfg.settings.Limits.ToolTimeout)
 	}
+}
+
+// Whoever sets a variable of a path to what belongs into the file finds it in no log.
+func TestLoadConfig_DoesNotRepeatWhatIsNoPath(t *testing.T) {
+	const content = "oidc: {issuers: [{issuer: 'https://login.example.com'}]} # {\"private_key\": \"TOPSECRET\"}"
+	inBase64 := base64.StdEncoding.EncodeToString([]byte(content))
+	t.Chdir(t.TempDir())
+	for _, test := range []struct{ variable, value, want string }{
+		{"BERTH_CONFIG_FILE", content, "must be the path of a file"},
+		{"BERTH_CONFIG_FILE", content + "\n", "must be the path of a file"},
+		{"BERTH_CONFIG_FILE", inBase64, "must be the path of a file"},
+		{"BERTH_DATA", content, "must be a directory"},
+		{"BERTH_DATA", "a first line\nTOPSECRET", "must be a directory"},
+		{"BERTH_DATA", strings.Repeat(inBase64, 10), "must be a directory"}, // longer than a name
+	} {
+		_, err := loadConfig(env{"BERTH_CLIENT": "acme", "BERTH_IDENTITY": "dev", test.variable: test.value}.get)
+		require.ErrorContains(t, err, test.variable+": "+test.want)
+		assert.NotContains(t, err.Error(), test.value)
+		assert.NotContains(t, err.Error(), "TOPSECRET")
+	}
+	left, err := os.ReadDir(".")
+	require.NoError(t, err)
+	assert.Empty(t, left, "no directory has its name from a secret")
 }
 
 func TestOnOnesOwnMachineOneMayDoEverything(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -50,18 +51,28 @@ func loadSettings(getenv func(string) string) (s settings, variable string, err 
 	return s, variable, errors.Join(s.Access.Check(), s.Limits.Check())
 }
 
+// notAPath leaves out of an error the path that was given: it may be the content of a file,
+// secrets with it, that somebody put in its place.
+func notAPath(err error) error {
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		err = failed.Err
+	}
+	return fmt.Errorf("must be the path of a file of settings: %w", err)
+}
+
 func readSettings(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return "", err
+		return "", notAPath(err)
 	}
 	defer file.Close()
 	raw, err := io.ReadAll(io.LimitReader(file, maxSettings+1))
 	if err != nil {
-		return "", err
+		return "", notAPath(err)
 	}
 	if len(raw) > maxSettings {
-		return "", fmt.Errorf("%s has more than %d bytes", path, maxSettings)
+		return "", fmt.Errorf("the file has more than %d bytes", maxSettings)
 	}
 	return string(raw), nil
 }

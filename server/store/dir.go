@@ -28,7 +28,11 @@ const unusable Version = "unusable"
 func newDir(base, client string) (*dir, error) {
 	root := filepath.Join(base, "clients", client)
 	if err := os.MkdirAll(root, 0o700); err != nil {
-		return nil, err
+		var failed *fs.PathError
+		if errors.As(err, &failed) {
+			err = failed.Err // without the path, in whose place a secret may be
+		}
+		return nil, fmt.Errorf("must be a directory that can be made and written: %w", err)
 	}
 	return &dir{root: root}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // MaxDocument is the largest document that is read or written, in bytes.
@@ -70,6 +71,10 @@ var (
 func Open(location, client, endpoint string) (Store, error) {
 	if err := CheckClient(client); err != nil {
 		return nil, err
+	}
+	// It may be a credential in the place of a path: it is not shown, and makes no directory.
+	if strings.ContainsFunc(location, func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(`{}"`, r) }) {
+		return nil, errors.New("must be a directory or gs://BUCKET; the value is not shown, as it may be a secret")
 	}
 	bucket, isBucket := strings.CutPrefix(location, "gs://")
 	switch {
