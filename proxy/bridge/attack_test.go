@@ -50,14 +50,18 @@ func TestToolParams_HostileListCostsLittle(t *testing.T) {
 		return fill(size, `{"tools":[{"name":"t","inputSchema":{"properties":{`, `}}}]}`, ",", part)
 	}
 	for name, list := range map[string]string{
-		"nested headers":            tools(func(i int) string { return fmt.Sprintf(`{"name":"t%d","inputSchema":%s}`, i, nested(1600)) }),
-		"nested as deep as can be":  tools(func(i int) string { return fmt.Sprintf(`{"name":"t%d","inputSchema":%s}`, i, nested(4900)) }),
-		"nested values of a header": tools(func(int) string { return `{"inputSchema":{"x-mcp-header":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}}` }),
-		"many headers in one tool":  inOne(func(i int) string { return fmt.Sprintf(`"a%d":{"x-mcp-header":"A%d"}`, i, i) }),
+		"nested headers":           tools(func(i int) string { return fmt.Sprintf(`{"name":"t%d","inputSchema":%s}`, i, nested(1600)) }),
+		"nested as deep as can be": tools(func(i int) string { return fmt.Sprintf(`{"name":"t%d","inputSchema":%s}`, i, nested(4900)) }),
+		"nested values of a header": tools(func(int) string {
+			return `{"inputSchema":{"x-mcp-header":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}}`
+		}),
+		"many headers in one tool": inOne(func(i int) string { return fmt.Sprintf(`"a%d":{"x-mcp-header":"A%d"}`, i, i) }),
 		"many headers in each tool": tools(func(i int) string {
 			return fmt.Sprintf(`{"name":"t%d","inputSchema":`, i) + fill(60<<10, `{"properties":{`, `}}}`, ",", func(i int) string { return fmt.Sprintf(`"a%d":{"x-mcp-header":"A"}`, i) })
 		}),
-		"many tools":           tools(func(i int) string { return fmt.Sprintf(`{"name":"t%d","inputSchema":{"properties":{"a":{"x-mcp-header":"A"}}}}`, i) }),
+		"many tools": tools(func(i int) string {
+			return fmt.Sprintf(`{"name":"t%d","inputSchema":{"properties":{"a":{"x-mcp-header":"A"}}}}`, i)
+		}),
 		"many empty tools":     tools(func(int) string { return `{}` }),
 		"one tool's long name": `{"tools":[{"name":"` + strings.Repeat("x", size) + `","inputSchema":{"properties":{"a":{"x-mcp-header":"A"}}}}]}`,
 		"a long name of an argument": `{"tools":[{"name":"t","inputSchema":{"properties":{"` + strings.Repeat("x", size) +
@@ -91,9 +95,13 @@ func TestToolParams_ToolOverLimitCannotBeCalled(t *testing.T) {
 		"too deep": {nested(maxSchemaDepth + 2), `{}`, "nested deeper than 10 levels"},
 		"too many headers": {properties(maxHeaders+1, func(i int) string { return fmt.Sprintf(`"a%d":{"x-mcp-header":"A%d"}`, i, i) }),
 			`{}`, "the tool wants more than 64 arguments in headers"},
-		"too long names": {properties(maxHeaders/2, func(i int) string { return fmt.Sprintf(`"%d%s":{"x-mcp-header":"A%d"}`, i, strings.Repeat("x", 300), i) }),
+		"too long names": {properties(maxHeaders/2, func(i int) string {
+			return fmt.Sprintf(`"%d%s":{"x-mcp-header":"A%d"}`, i, strings.Repeat("x", 300), i)
+		}),
 			`{}`, "take more than 8 KiB"},
-		"too large a schema": {properties(1, func(int) string { return `"a":{"x-mcp-header":"A","description":"` + strings.Repeat("x", maxSchema) + `"}` }),
+		"too large a schema": {properties(1, func(int) string {
+			return `"a":{"x-mcp-header":"A","description":"` + strings.Repeat("x", maxSchema) + `"}`
+		}),
 			`{}`, "larger than 64 KiB"},
 		"too large arguments": {properties(2, func(i int) string { return fmt.Sprintf(`"a%d":{"x-mcp-header":"A%d"}`, i, i) }),
 			`{"a0":"` + strings.Repeat("x", 30<<10) + `","a1":"` + strings.Repeat("x", 30<<10) + `"}`, "take more than 48 KiB in this call"},

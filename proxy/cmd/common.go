@@ -14,18 +14,24 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/berth-mcp/berth/internal/pathname"
 	"github.com/berth-mcp/berth/proxy/address"
 	"github.com/berth-mcp/berth/proxy/config"
 	"github.com/berth-mcp/berth/proxy/filestate"
 	"github.com/berth-mcp/berth/proxy/locate"
+	"github.com/berth-mcp/berth/proxy/ownfile"
 	"github.com/berth-mcp/berth/proxy/relay"
 	"github.com/berth-mcp/berth/proxy/token"
 )
 
 const (
-	maxPort    = 65535
-	envPrefix  = "BERTH_PROXY_"
-	configFlag = "config"
+	maxPort   = 65535
+	envPrefix = "BERTH_PROXY_"
+
+	// The flags whose values are files.
+	configFlag    = "config"
+	tokenFileFlag = "token-file"
+	caFileFlag    = "ca-file"
 )
 
 // common is what the commands share: the flags that all of them take, and the parts of the
@@ -41,6 +47,8 @@ type common struct {
 	logLevel   string
 	pathSecret bool
 
+	origins map[string]string // of flags that are not on the command line: a variable, or a line of the file
+
 	roots *x509.CertPool  // to believe servers from; nil: the system's
 	read  filestate.State // of the file, when it was read
 
@@ -54,7 +62,7 @@ func (c *common) addTo(flags *pflag.FlagSet) {
 	flags.BoolVar(&c.pathSecret, "path-secret", false, "put a secret into the proxy's addresses, as on a computer that several people share")
 	c.login.addTo(flags)
 	flags.StringVar(&c.runURL, "run-url", locate.GoogleURL, "Cloud Run API, for clients given by project, region and service")
-	flags.StringVar(&c.caFile, "ca-file", "", "file of certificate authorities to believe beside the system's, in PEM")
+	flags.StringVar(&c.caFile, caFileFlag, "", "file of certificate authorities to believe beside the system's, in PEM")
 	flags.StringVar(&c.logFormat, "log-format", "text", "format of the log on standard error: text or json")
 	flags.StringVar(&c.logLevel, "log-level", "info", "least level that is logged: debug, info, warn or error")
 }
@@ -72,7 +80,7 @@ func (c *common) settle(command *cobra.Command) (config.File, error) {
 
 // tokens is the developer's login. Nothing is read or fetched until a token is asked for.
 func (c *common) tokens(log *slog.Logger) *token.Source {
-	return token.NewSource(c.login.options(c.roots, log))
+	return token.NewSource(c.login.options(c.origin(tokenFileFlag), c.roots, log))
 }
 
 // locator finds services on Cloud Run, with the developer's login.
@@ -112,24 +120,32 @@ func (c *common) checkValues() error {
 	if err := new(slog.Level).UnmarshalText([]byte(c.logLevel)); err != nil {
 		problems = append(problems, fmt.Errorf("--log-level %q: use debug, info, warn or error", c.logLevel))
 	}
-	return errors.Join(append(problems, c.login.check(), c.readAuthorities())...)
+	return errors.Join(append(problems, c.login.check(c.origin(tokenFileFlag)), c.readAuthorities())...)
 }
+
+// authoritiesKind is of files of certificate authorities, whose servers are sent tokens. All
+// of Mozilla's are a quarter of a megabyte.
+var authoritiesKind = ownfile.Kind{Name: "a file of certificates", Bytes: 8 << 20}
 
 // readAuthorities adds those in the file to the system's.
 func (c *common) readAuthorities() error {
 	if c.caFile == "" {
 		return nil
 	}
-	content, err := os.ReadFile(c.caFile)
+	from := c.origin(caFileFlag)
+	if err := pathname.Check(pathname.File, c.caFile); err != nil {
+		return fmt.Errorf("%s: %w", from, err)
+	}
+	content, err := authoritiesKind.Read(c.caFile)
 	if err != nil {
-		return fmt.Errorf("--ca-file: %w", err)
+		return fmt.Errorf("%s: %w", from, err)
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
-		return fmt.Errorf("--ca-file: read the system's certificate authorities: %w", err)
+		return fmt.Errorf("%s: read the system's certificate authorities: %w", from, err)
 	}
 	if !roots.AppendCertsFromPEM(content) {
-		return fmt.Errorf("--ca-file %s holds no certificate: give a file with lines of BEGIN CERTIFICATE", c.caFile)
+		return fmt.Errorf("%s %s holds no certificate: give a file with lines of BEGIN CERTIFICATE", from, c.caFile)
 	}
 	c.roots = roots
 	return nil

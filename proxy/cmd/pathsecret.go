@@ -14,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"github.com/berth-mcp/berth/proxy/filestate"
+	"github.com/berth-mcp/berth/proxy/ownfile"
 	"github.com/berth-mcp/berth/proxy/relay"
 )
 
@@ -69,6 +70,9 @@ func prepareSecret(name string) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return err
 	}
+	if err := secretKind.Check(name); err != nil {
+		return err
+	}
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
@@ -89,6 +93,8 @@ func prepareSecret(name string) error {
 }
 
 const maxSecretFile = 1 << 10
+
+var secretKind = ownfile.Kind{Name: "a secret", Bytes: maxSecretFile, Private: true}
 
 // followSecret has a proxy that runs with a secret take up another that is written into the
 // file, until the context is done: another proxy that finds its port taken replaces the

@@ -16,6 +16,7 @@ import (
 
 	"github.com/berth-mcp/berth/proxy/config"
 	"github.com/berth-mcp/berth/proxy/filestate"
+	"github.com/berth-mcp/berth/proxy/ownfile"
 	"github.com/berth-mcp/berth/proxy/relay"
 	"github.com/berth-mcp/berth/proxy/token"
 )
@@ -43,6 +44,8 @@ type reloader struct {
 	state   filestate.State
 	clients []config.Client // that were chosen of it
 	again   time.Time       // when to look for services that were not found; zero: all were
+	// refused is why the file was not read that others can write or exchange; "" if it was.
+	refused string
 
 	looking sync.WaitGroup
 	giveUp  context.CancelFunc // of the look for services that is under way
@@ -78,7 +81,8 @@ func (r *reloader) follow(ctx context.Context) {
 			r.handOn()
 		case <-tick.C:
 			due := !r.again.IsZero() && time.Now().After(r.again)
-			if due || !filestate.Of(r.common.configFile).Same(r.state) {
+			// What makes a file safe again may be a directory's mode, which its state does not have.
+			if due || r.refused != "" || !filestate.Of(r.common.configFile).Same(r.state) {
 				r.reload(ctx)
 			}
 		}
@@ -89,6 +93,9 @@ func (r *reloader) follow(ctx context.Context) {
 func (r *reloader) reload(ctx context.Context) {
 	r.state = filestate.Of(r.common.configFile) // before it is read: a change in between is then seen as one
 	file, err := config.Read(r.common.configFile)
+	if r.isRefused(err) {
+		return
+	}
 	clients := file.Clients
 	if len(r.args) > 0 { // of these, one that was removed is gone
 		clients = slices.DeleteFunc(slices.Clone(clients), func(c config.Client) bool { return !slices.Contains(r.args, c.Name) })
@@ -129,6 +136,20 @@ func (r *reloader) look(ctx context.Context) {
 		_, err := r.common.locateAll(ctx, r.tokens, clients)
 		outcome <- err
 	})
+}
+
+// isRefused reports whether others could have written the file. That is logged once.
+func (r *reloader) isRefused(err error) bool {
+	before := r.refused
+	r.refused = ""
+	var unsafe *ownfile.UnsafeError
+	if !errors.As(err, &unsafe) {
+		return false
+	}
+	if r.refused = unsafe.Error(); r.refused != before {
+		r.warn("the file of clients is not read, all stays as it was", unsafe)
+	}
+	return true
 }
 
 // found takes note of what locating the clients has brought.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/berth-mcp/berth/internal/pathname"
 	"github.com/berth-mcp/berth/proxy/atomicfile"
 	"github.com/berth-mcp/berth/proxy/service"
 	"github.com/berth-mcp/berth/proxy/token"
@@ -74,6 +75,9 @@ func (c *common) service(command *cobra.Command) (service.Unit, error) {
 	if os.Getenv(token.GivenVariable) != "" {
 		return service.Unit{}, &exitError{exitUsage, fmt.Errorf("a token in %s is not kept for a service: write it to a file of your own and give --token-file", token.GivenVariable)}
 	}
+	if err := checkPathVariables(); err != nil {
+		return service.Unit{}, &exitError{exitUsage, err}
+	}
 	program, err := os.Executable()
 	if err != nil {
 		return service.Unit{}, fmt.Errorf("find the path of berth-proxy: %w", err)
@@ -100,6 +104,38 @@ func (c *common) service(command *cobra.Command) (service.Unit, error) {
 		who = account.Username
 	}
 	return service.New(runtime.GOOS, s, service.Home{Dir: home, User: who, Getenv: os.Getenv})
+}
+
+// pathVariables are those of the serviceVariables that hold a path, or a list of paths. PATH
+// is not among them: many a directory in it is not there.
+var pathVariables = []struct{ name, what string }{
+	{"GOOGLE_APPLICATION_CREDENTIALS", pathname.File},
+	{"CLOUDSDK_CONFIG", pathname.Directory},
+	{"SSL_CERT_FILE", pathname.File},
+	{"SSL_CERT_DIR", pathname.Directory},
+	{"XDG_CONFIG_HOME", pathname.Directory},
+}
+
+// checkPathVariables keeps a secret in the place of a path out of a file that stays.
+func checkPathVariables() error {
+	var problems []error
+	for _, v := range pathVariables {
+		value := os.Getenv(v.name)
+		paths := []string{value}
+		if v.name == "SSL_CERT_DIR" {
+			paths = filepath.SplitList(value)
+		}
+		for _, path := range paths {
+			if path == "" {
+				continue
+			}
+			if err := pathname.Check(v.what, path); err != nil {
+				problems = append(problems, fmt.Errorf("%s: %w; it is not written into a service's file", v.name, err))
+				break
+			}
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // checkStays refuses a program that others are to start later, and that will not be there.

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/berth-mcp/berth/internal/pathname"
 	"github.com/berth-mcp/berth/proxy/config"
 	"github.com/berth-mcp/berth/proxy/filestate"
 )
@@ -24,6 +26,7 @@ func (c *common) settings(command *cobra.Command) (config.File, error) {
 	if err := c.findFile(flags); err != nil {
 		return config.File{}, errors.Join(append(problems, err)...)
 	}
+	c.origins = map[string]string{}
 	c.read = filestate.Of(c.configFile) // before: a change in between is then seen as one
 	file, err := config.Read(c.configFile)
 	problems = append(problems, err)
@@ -44,6 +47,7 @@ func (c *common) settings(command *cobra.Command) (config.File, error) {
 		if value == "" {
 			return
 		}
+		c.origins[flag.Name] = from
 		if err := flag.Value.Set(value); err != nil {
 			problems = append(problems, fmt.Errorf("%s is %q, which --%s cannot be: see berth-proxy --help", from, value, flag.Name))
 		}
@@ -56,15 +60,41 @@ func (c *common) settings(command *cobra.Command) (config.File, error) {
 	return file, errors.Join(append(problems, c.checkValues())...)
 }
 
+// origin is where the value of a flag was given.
+func (c *common) origin(flag string) string {
+	return cmp.Or(c.origins[flag], "--"+flag)
+}
+
 // findFile settles which file it is.
 func (c *common) findFile(flags *pflag.FlagSet) (err error) {
+	flag := flags.Lookup(configFlag)
+	from := "--" + configFlag
 	if c.configFile == "" {
-		c.configFile = os.Getenv(variable(flags.Lookup(configFlag)))
+		from, c.configFile = variable(flag), os.Getenv(variable(flag))
 	}
-	if c.configFile == "" {
-		c.configFile, err = config.DefaultFile()
+	if c.configFile != "" {
+		if err := pathname.Check(pathname.File, c.configFile); err != nil {
+			return fmt.Errorf("%s: %w; write ./NAME for a new file in this directory", from, err)
+		}
+		return nil
 	}
-	return err
+	if c.configFile, err = config.DefaultFile(); err != nil {
+		return err
+	}
+	return checkSettingsHome(c.configFile)
+}
+
+// checkSettingsHome checks the variable that leads to the file, where the system has one.
+func checkSettingsHome(file string) error {
+	const variable = "XDG_CONFIG_HOME"
+	dir := os.Getenv(variable)
+	if dir == "" || !strings.HasPrefix(file, dir) {
+		return nil
+	}
+	if err := pathname.Check(pathname.Directory, dir); err != nil {
+		return fmt.Errorf("%s: %w", variable, err)
+	}
+	return nil
 }
 
 func variable(flag *pflag.Flag) string {
@@ -96,4 +126,4 @@ func given(command *cobra.Command, leaveOut ...string) []string {
 }
 
 // fileFlags are those whose values are files.
-var fileFlags = []string{configFlag, "token-file", "ca-file"}
+var fileFlags = []string{configFlag, tokenFileFlag, caFileFlag}

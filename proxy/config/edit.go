@@ -80,7 +80,7 @@ func edit(name string, change func(file File, clients *yaml.Node) error) error {
 	if err := atomicfile.Write(name, out.Bytes(), mode); err != nil {
 		return fmt.Errorf("write the configuration: %w", err)
 	}
-	return nil
+	return kind.Check(name) // a new one may be where others can replace it
 }
 
 // clientsOf returns the mapping of clients, which is made if there is none.

@@ -21,13 +21,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/berth-mcp/berth/proxy/ownfile"
 )
 
-// maxBytes bounds the file. A client takes some hundred bytes.
-const maxBytes = 1 << 20
+// kind is of files that say where the developer's token goes. A client takes some hundred
+// bytes.
+var kind = ownfile.Kind{Name: "a configuration", Bytes: 1 << 20, Private: true}
 
 // clientsKey is the one key that is no setting.
 const clientsKey = "clients"
@@ -68,32 +70,15 @@ func Read(name string) (File, error) {
 
 // load returns nil for a file that is not there.
 func load(name string) ([]byte, error) {
-	file, err := os.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
+	content, err := kind.Read(name)
+	var failed *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
-	}
-	if err != nil {
+	case errors.As(err, &failed):
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read the configuration: %w", err)
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file, as the configuration must be", name)
-	// Who can write it says where the developer's token goes.
-	case runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0:
-		return nil, fmt.Errorf("%s may be written by others (mode %#o), who could have your token sent to them: run `chmod 600 %s`", name, info.Mode().Perm(), name)
-	}
-	content, err := io.ReadAll(io.LimitReader(file, maxBytes+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read the configuration: %w", err)
-	case len(content) > maxBytes:
-		return nil, fmt.Errorf("%s is larger than %d KiB, too large for a configuration", name, maxBytes>>10)
-	}
-	return content, nil
+	return content, err
 }
 
 // parse returns the document as it is written, and what it says.

@@ -25,5 +25,6 @@ func (s State) Same(other State) bool {
 	if s.info == nil || other.info == nil {
 		return s.info == other.info
 	}
-	return os.SameFile(s.info, other.info) && s.info.ModTime().Equal(other.info.ModTime()) && s.info.Size() == other.info.Size()
+	return os.SameFile(s.info, other.info) && s.info.ModTime().Equal(other.info.ModTime()) &&
+		s.info.Size() == other.info.Size() && s.info.Mode() == other.info.Mode()
 }

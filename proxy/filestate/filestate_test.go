@@ -23,6 +23,9 @@ func TestAChangeOfAnyKindShows(t *testing.T) {
 		"removed": func(t *testing.T, path string) { require.NoError(t, os.Remove(path)) },
 		"longer":  func(t *testing.T, path string) { write(t, path, "longer than before") },
 		"newer":   func(t *testing.T, path string) { require.NoError(t, os.Chtimes(path, moment, time.Now())) },
+		"open to others": func(t *testing.T, path string) {
+			require.NoError(t, os.Chmod(path, 0o444)) // the one change of a mode that Windows has, too
+		},
 		"another of the same size and time": func(t *testing.T, path string) {
 			write(t, path+".new", "after!")
 			require.NoError(t, os.Rename(path+".new", path))

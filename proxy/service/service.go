@@ -9,7 +9,9 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"text/template"
 	"unicode"
@@ -53,10 +55,8 @@ const label = "io.github.berth-mcp.berth-proxy"
 
 // New returns the unit for a system.
 func New(system string, s Service, home Home) (Unit, error) {
-	for _, text := range append(append([]string{s.Program, home.Dir}, s.Args...), s.Environment...) {
-		if strings.ContainsFunc(text, unicode.IsControl) {
-			return Unit{}, fmt.Errorf("%q has a control character, which no service file can hold: move the file, or correct the setting", text)
-		}
+	if err := s.check(home); err != nil {
+		return Unit{}, err
 	}
 	switch system {
 	case "linux":
@@ -67,6 +67,26 @@ func New(system string, s Service, home Home) (Unit, error) {
 		return scheduler(s, home)
 	}
 	return Unit{}, fmt.Errorf("there is no service file for %s: start `berth-proxy serve` by the means of your system", system)
+}
+
+// check returns an error for what no service file can hold. It names values and does not repeat
+// them: one may be a secret that is in the wrong place.
+func (s Service) check(home Home) error {
+	texts := map[string]string{"the path of berth-proxy": s.Program, "your home directory": home.Dir}
+	for i, arg := range s.Args {
+		texts[fmt.Sprintf("argument %d of berth-proxy", i+1)] = arg
+	}
+	for _, variable := range s.Environment {
+		name, _, _ := strings.Cut(variable, "=")
+		texts["the variable "+name] = variable
+	}
+	var problems []error
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		if strings.ContainsFunc(texts[name], unicode.IsControl) {
+			problems = append(problems, fmt.Errorf("%s has a control character, which no service file can hold: correct it", name))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 func systemd(s Service, home Home) (Unit, error) {

@@ -236,6 +236,7 @@ func TestWhatIsWrongWithAnAccountIsSaidInWords(t *testing.T) {
 			return tokentest.WriteFile(t, t.TempDir(), strings.ReplaceAll(content, "TOKEN_URL", e.URL))
 		}
 	}
+	missing := filepath.Join(t.TempDir(), "subject")
 	for name, test := range map[string]struct {
 		file   func(t *testing.T, e *tokentest.Endpoint) string
 		answer http.HandlerFunc
@@ -257,7 +258,8 @@ func TestWhatIsWrongWithAnAccountIsSaidInWords(t *testing.T) {
 		"an external one of no pool":   {external(map[string]any{"audience": nil}), nil, true, []string{"the external account in"}},
 		"an external one of no source": {external(map[string]any{"credential_source": nil}), nil, true, []string{"is not complete"}},
 		"an external one by itself":    {external(map[string]any{"service_account_impersonation_url": nil}), nil, true, []string{"gives no ID tokens by itself", "--impersonate-service-account"}},
-		"a source that is not there":   {external(map[string]any{"credential_source": map[string]any{"file": "/nowhere/subject"}}), nil, true, []string{"/nowhere/subject", "see to it that the file's source is there"}},
+		"a source that is not there":   {external(map[string]any{"credential_source": map[string]any{"file": missing}}), nil, true, []string{missing, "see to it that the file's source is there"}},
+		"a source that is a token":     {external(map[string]any{"credential_source": map[string]any{"file": tokentest.SubjectToken}}), nil, true, []string{"its source: must be the path of a file"}},
 		"a source that is a program":   {external(map[string]any{"credential_source": map[string]any{"executable": map[string]any{"command": "/bin/false"}}}), nil, true, []string{"GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"}},
 		"a pool that refuses":          {external(nil), refuse("/v1/token", 400), true, []string{"/v1/token answered 400", "check that identity pool and source"}},
 		"a pool that fails":            {external(nil), refuse("/v1/token", 503), false, []string{"answered 503", "try again"}},

@@ -5,43 +5,59 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 
 	"cloud.google.com/go/auth/credentials"
+
+	"github.com/berth-mcp/berth/internal/pathname"
+	"github.com/berth-mcp/berth/proxy/ownfile"
 )
 
 const logIn = "run `gcloud auth application-default login`"
 
 // A login file is about 400 bytes; the largest credential file of any type is a few
 // kilobytes.
-const maxLoginBytes = 64 << 10
+var loginKind = ownfile.Kind{Name: "a login", Bytes: 64 << 10, Private: true}
 
-// adcFile is where Application Default Credentials are: where the variable of Google's
-// libraries says, or where gcloud writes them.
-func adcFile() (file string, named bool) {
-	if f := os.Getenv("GOOGLE_APPLICATION_CREDENTIALS"); f != "" {
-		return f, true
+// adcVariable names the file of Application Default Credentials, for Google's libraries too.
+const adcVariable = "GOOGLE_APPLICATION_CREDENTIALS"
+
+// loginFile is where Application Default Credentials are: where the options or the variable
+// of Google's libraries say, or where gcloud writes them.
+func (o *Options) loginFile() (file string, named bool, err error) {
+	if o.File != "" {
+		return o.File, true, nil
 	}
-	return filepath.Join(gcloudDir(), "application_default_credentials.json"), false
+	if file := os.Getenv(adcVariable); file != "" {
+		if err := pathname.Check(pathname.File, file); err != nil {
+			return "", true, loginError("%s: %v", adcVariable, err)
+		}
+		return file, true, nil
+	}
+	dir, err := gcloudDir()
+	return filepath.Join(dir, "application_default_credentials.json"), false, err
 }
 
 // gcloudDir is where gcloud keeps its files.
-func gcloudDir() string {
-	if dir := os.Getenv("CLOUDSDK_CONFIG"); dir != "" {
-		return dir
+func gcloudDir() (string, error) {
+	const variable = "CLOUDSDK_CONFIG"
+	if dir := os.Getenv(variable); dir != "" {
+		if err := pathname.Check(pathname.Directory, dir); err != nil {
+			return "", loginError("%s: %v", variable, err)
+		}
+		return dir, nil
 	}
 	if runtime.GOOS == "windows" {
-		return filepath.Join(os.Getenv("APPDATA"), "gcloud")
+		return filepath.Join(os.Getenv("APPDATA"), "gcloud"), nil
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
 		home = "" // no home, no login: reading the file says so
 	}
-	return filepath.Join(home, ".config", "gcloud")
+	return filepath.Join(home, ".config", "gcloud"), nil
 }
 
 // fromFile reads Application Default Credentials of any type. Each is told by its type
@@ -51,7 +67,11 @@ func (o *Options) fromFile(file string) (credential, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o.fromJSON(file, content)
+	c, err := o.fromJSON(file, content)
+	if err == nil && ownfile.IsReadableByOthers(file) {
+		o.Logger.Warn("other users of this computer can read your login: make it yours alone with chmod 600", "file", file)
+	}
+	return c, err
 }
 
 func (o *Options) fromJSON(file string, content []byte) (credential, error) {
@@ -74,31 +94,21 @@ func (o *Options) fromJSON(file string, content []byte) (credential, error) {
 	return read(file, content)
 }
 
-// readLogin reads the file, if that is a file: a pipe would be waited for, and a device may
-// have no end.
 func readLogin(file string) ([]byte, error) {
-	info, err := os.Stat(file)
+	content, err := loginKind.Read(file)
+	var unsafe *ownfile.UnsafeError
+	var failed *fs.PathError
 	switch {
+	case err == nil:
+		return content, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, loginError("there is no login at %s: %s", file, logIn)
-	case err != nil:
-		return nil, loginError("cannot read the login: %v", err)
-	case !info.Mode().IsRegular():
-		return nil, loginError("%s is not a regular file, as a login must be: %s", file, logIn)
-	}
-	f, err := os.Open(file)
-	if err != nil {
+	case errors.As(err, &unsafe):
+		return nil, loginError("the login is not used: %v", err)
+	case errors.As(err, &failed):
 		return nil, loginError("cannot read the login: %v", err)
 	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, maxLoginBytes+1))
-	switch {
-	case err != nil:
-		return nil, loginError("cannot read the login: %v", err)
-	case len(content) > maxLoginBytes:
-		return nil, loginError("%s is larger than %d KiB, too large for a login: %s", file, maxLoginBytes>>10, logIn)
-	}
-	return content, nil
+	return nil, loginError("%v: %s", err, logIn)
 }
 
 // belongs checks that a login may be sent to the token endpoint. A refresh token is worth

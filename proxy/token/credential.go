@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"log/slog"
@@ -47,6 +48,8 @@ type Options struct {
 	Given string
 	// GivenFile is a file with such a token.
 	GivenFile string
+	// GivenFrom is where GivenFile was given, for messages. Empty: the flag --token-file.
+	GivenFrom string
 	// Impersonate is the service account to act as, in a chain of them the last: the login
 	// acts as the first, that as the second. Empty: none.
 	Impersonate []string
@@ -120,7 +123,7 @@ func (o *Options) find() (*login, error) {
 		l.credential, err = given{"the token in " + GivenVariable, o.Given}, nil
 	case o.GivenFile != "":
 		look(o.GivenFile)
-		l.credential, err = givenIn(o.GivenFile)
+		l.credential, err = givenIn(cmp.Or(o.GivenFrom, "--token-file"), o.GivenFile)
 	default:
 		l.credential, err = o.findLogin(look)
 	}
@@ -131,31 +134,34 @@ func (o *Options) find() (*login, error) {
 }
 
 func (o *Options) findLogin(look func(file string) filestate.State) (c credential, err error) {
-	file, named := o.File, o.File != ""
-	if !named {
-		file, named = adcFile()
-	}
-	cli := &gcloud{}
-	switch {
-	case o.Kind == Gcloud:
-		cli.watch(look)
-		c = cli
-	case o.Kind == Metadata:
+	switch o.Kind {
+	case Gcloud:
+		c, err = watchedGcloud(look)
+	case Metadata:
 		c = &machine{}
-	case o.Kind == ADC, named, !look(file).Same(filestate.State{}), !o.isGoogle():
-		look(file)
-		c, err = o.fromFile(file)
-	case cli.installed():
-		cli.watch(look)
-		c = cli
 	default:
-		c = &machine{onlyIf: file}
+		c, err = o.findDefault(look)
 	}
 	if err != nil || len(o.Impersonate) == 0 {
 		return c, err
 	}
 	last := len(o.Impersonate) - 1
 	return o.newImpersonated(c, o.IAMURL, o.Impersonate[last], o.Impersonate[:last])
+}
+
+// findDefault looks for Application Default Credentials, and failing these for others.
+func (o *Options) findDefault(look func(file string) filestate.State) (credential, error) {
+	file, named, err := o.loginFile()
+	switch {
+	case err != nil:
+		return nil, err
+	case o.Kind == ADC, named, !look(file).Same(filestate.State{}), !o.isGoogle():
+		look(file)
+		return o.fromFile(file)
+	case (&gcloud{}).installed():
+		return watchedGcloud(look)
+	}
+	return &machine{onlyIf: file}, nil
 }
 
 // isGoogle reports whether the login is one with Google, and not of a cloud on this machine

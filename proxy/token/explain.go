@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"cloud.google.com/go/auth"
+
+	"github.com/berth-mcp/berth/internal/pathname"
 )
 
 // An exchange is what a failure is explained for.
@@ -63,7 +65,7 @@ func explainExternal(who string, client *client, runs bool, err error) error {
 	case errors.As(err, &failed):
 		return fmt.Errorf("get a token with %s: reach %s: %w: check the network and try again", who, showURL(failed.URL), failed.Err)
 	case errors.As(err, &missing):
-		return loginError("get a token with %s: %v: see to it that the file's source is there", who, missing)
+		return loginError("get a token with %s: its source: %v: see to it that the file's source is there", who, pathname.CheckError(pathname.File, missing))
 	case strings.Contains(err.Error(), "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"):
 		return loginError("get a token with %s: its source is a program, which is run only if GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES is 1: set that, if you trust the file", who)
 	case client.heard() || runs:

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/berth-mcp/berth/proxy/filestate"
+	"github.com/berth-mcp/berth/proxy/ownfile"
 )
 
 // gcloudStop is how long gcloud may take to end when it is not waited for any more.
@@ -36,17 +37,51 @@ func (g *gcloud) installed() bool {
 	return err == nil
 }
 
-// watch looks at the files that change when somebody logs in, or makes another account or
-// configuration the active one.
-func (g *gcloud) watch(look func(file string) filestate.State) {
-	dir := gcloudDir()
+// watchedGcloud is gcloud's login, of which the files are looked at that change when somebody
+// logs in, or makes another account or configuration the active one.
+func watchedGcloud(look func(file string) filestate.State) (credential, error) {
+	files, err := gcloudFiles()
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		look(file)
+	}
+	return &gcloud{}, nil
+}
+
+// gcloudKind is of files that tell gcloud whose token it gets, and from where.
+var gcloudKind = ownfile.Kind{Name: "a file of gcloud's"}
+
+// checkGcloud returns an error if others can write what gcloud goes by.
+func checkGcloud() error {
+	files, err := gcloudFiles()
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		var unsafe *ownfile.UnsafeError
+		if errors.As(gcloudKind.Check(file), &unsafe) {
+			return loginError("gcloud is not asked: %v", unsafe)
+		}
+	}
+	return nil
+}
+
+func gcloudFiles() ([]string, error) {
+	dir, err := gcloudDir()
+	if err != nil {
+		return nil, err
+	}
 	active := "default"
 	if content, err := os.ReadFile(filepath.Join(dir, "active_config")); err == nil && len(content) < 256 {
 		active = strings.TrimSpace(string(content))
 	}
-	for _, file := range []string{"active_config", "credentials.db", filepath.Join("configurations", "config_"+active)} {
-		look(filepath.Join(dir, file))
-	}
+	return []string{
+		filepath.Join(dir, "active_config"),
+		filepath.Join(dir, "credentials.db"),
+		filepath.Join(dir, "configurations", "config_"+active),
+	}, nil
 }
 
 func (g *gcloud) idToken(ctx context.Context, _ string) (Token, error) {
@@ -65,6 +100,9 @@ func (g *gcloud) run(ctx context.Context, what string) (string, error) {
 	path, err := exec.LookPath("gcloud")
 	if err != nil {
 		return "", loginError("there is no gcloud command: install it from https://cloud.google.com/sdk/docs/install, or use another login")
+	}
+	if err := checkGcloud(); err != nil {
+		return "", err
 	}
 	args := []string{"auth", what, "--quiet"}
 	if g.account != "" {

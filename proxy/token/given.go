@@ -2,8 +2,13 @@ package token
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"strings"
 	"time"
+
+	"github.com/berth-mcp/berth/internal/pathname"
+	"github.com/berth-mcp/berth/proxy/ownfile"
 )
 
 // GivenVariable is the environment variable with an ID token to use as it is.
@@ -15,10 +20,20 @@ type given struct {
 	raw   string
 }
 
-func givenIn(file string) (credential, error) {
-	content, err := readLogin(file)
-	if err != nil {
-		return nil, loginError("%s: it is where --token-file looks for an ID token", strings.TrimSuffix(err.Error(), ": "+logIn))
+// givenKind is of files with an ID token, which has some two thousand bytes.
+var givenKind = ownfile.Kind{Name: "an ID token", Bytes: 64 << 10, Private: true}
+
+// givenIn reads the file that a flag, a variable or a setting names.
+func givenIn(from, file string) (credential, error) {
+	if err := pathname.Check(pathname.File, file); err != nil {
+		return nil, loginError("%s: %v", from, err)
+	}
+	content, err := givenKind.Read(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, loginError("there is no login at %s: it is where %s looks for an ID token", file, from)
+	case err != nil:
+		return nil, loginError("%s: %v", from, err)
 	}
 	return given{"the token in " + file, strings.TrimSpace(string(content))}, nil
 }
