@@ -151,6 +151,8 @@ func TestASecondProxyNamesTheFirst(t *testing.T) {
 
 func TestWrongUsageIsToldAllAtOnce(t *testing.T) {
 	const local = "http://127.0.0.1:9/token"
+	empty := filepath.Join(t.TempDir(), "empty.pem") // the test's own, as it must be
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
 	for name, test := range map[string]struct {
 		args []string
 		env  map[string]string
@@ -185,7 +187,7 @@ func TestWrongUsageIsToldAllAtOnce(t *testing.T) {
 		"a token that is to act as another": {args: []string{"--impersonate-service-account=agent@x.example", "a=https://a.example"}, env: map[string]string{"BERTH_PROXY_TOKEN": "a-secret-token"},
 			want: []string{"--impersonate-service-account needs a login, and a token is given in its place"}},
 		"authorities that are missing": {args: []string{"--ca-file=/nowhere/ca.pem", "a=https://a.example"}, want: []string{"--ca-file: open /nowhere/ca.pem"}},
-		"authorities that are none":    {args: []string{"--ca-file=cmd_test.go", "a=https://a.example"}, want: []string{"--ca-file cmd_test.go holds no certificate"}},
+		"authorities that are none":    {args: []string{"--ca-file=" + empty, "a=https://a.example"}, want: []string{"--ca-file " + empty + " holds no certificate"}},
 		"a debug setting that prints tokens": {args: []string{"a=https://a.example"}, env: map[string]string{"GODEBUG": "netdns=go,http2debug=2"},
 			want: []string{"GODEBUG has http2debug, which would print your tokens: unset it"}},
 		"a local server with Google's login": {args: []string{"a=http://localhost:1"},

@@ -77,6 +77,13 @@ func userPlace() (editors.Place, error) {
 	if err != nil {
 		return editors.Place{}, fmt.Errorf("find your home directory: %w", err)
 	}
+	var problems []error
+	for _, variable := range editors.Variables() {
+		problems = append(problems, checkDirectory(variable))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return editors.Place{}, err
+	}
 	program, err := os.Executable()
 	if err != nil {
 		return editors.Place{}, fmt.Errorf("find the path of berth-proxy: %w", err)

@@ -100,6 +100,7 @@ func TestCommands_NeitherShowNorKeepASecretInPlaceOfAPath(t *testing.T) {
 	}
 	kept := [][]string{{"doctor", "acme"}, {"service", "print"}, {"service", "install"}}
 	services := kept[1:]
+	installs := [][]string{{"install", "--list"}, {"install", "codex", "claude-code", "--stdio"}, {"doctor", "acme"}}
 	for place, test := range map[string]struct {
 		commands [][]string
 		variable string // that has the secret
@@ -111,6 +112,8 @@ func TestCommands_NeitherShowNorKeepASecretInPlaceOfAPath(t *testing.T) {
 		"SSL_CERT_FILE":                  {services, "SSL_CERT_FILE", "", ""},
 		"SSL_CERT_DIR":                   {services, "SSL_CERT_DIR", "", ""},
 		"XDG_CONFIG_HOME":                {services, "XDG_CONFIG_HOME", "", ""},
+		"CODEX_HOME":                     {installs, "CODEX_HOME", "", ""},
+		"CLAUDE_CONFIG_DIR":              {installs, "CLAUDE_CONFIG_DIR", "", ""},
 		"--token-file":                   {all, "", "--token-file", ""},
 		"BERTH_PROXY_TOKEN_FILE":         {all, "BERTH_PROXY_TOKEN_FILE", "", ""},
 		"proxy.yaml:1: token-file":       {all, "", "", "token-file"},

@@ -87,8 +87,16 @@ func (c *common) findFile(flags *pflag.FlagSet) (err error) {
 // checkSettingsHome checks the variable that leads to the file, where the system has one.
 func checkSettingsHome(file string) error {
 	const variable = "XDG_CONFIG_HOME"
+	if !strings.HasPrefix(file, os.Getenv(variable)) {
+		return nil
+	}
+	return checkDirectory(variable)
+}
+
+// checkDirectory checks a variable that names a directory, if it is set.
+func checkDirectory(variable string) error {
 	dir := os.Getenv(variable)
-	if dir == "" || !strings.HasPrefix(file, dir) {
+	if dir == "" {
 		return nil
 	}
 	if err := pathname.Check(pathname.Directory, dir); err != nil {

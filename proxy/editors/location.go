@@ -29,6 +29,17 @@ type System struct {
 	Getenv func(string) string
 }
 
+// Variables are those with which a user moves the directory of an editor's configuration.
+func Variables() []string {
+	var all []string
+	for _, e := range All() {
+		if e.user.env != "" {
+			all = append(all, e.user.env)
+		}
+	}
+	return all
+}
+
 func (s System) find(l location) string {
 	dir := ""
 	if l.env != "" {

@@ -103,3 +103,13 @@ func TestTheTaskSchedulerReadsTheWordsAsTheyAre(t *testing.T) {
 	assert.Equal(t, awkward.Program, task.Exec.Command)
 	assert.Equal(t, `serve --config "C:\Users\<ada>\a b\\" "say \"hi\"" ""`, task.Exec.Arguments)
 }
+
+// A key of many lines in the place of a path, say.
+func TestNew_NamesWhatItDoesNotRepeat(t *testing.T) {
+	_, err := New("linux", Service{
+		Program: "/bin/x", Args: []string{"serve", "SECRET\n"}, Environment: []string{"GOOGLE_APPLICATION_CREDENTIALS={\n\"SECRET\"}"},
+	}, home(nil))
+	require.ErrorContains(t, err, "argument 2 of berth-proxy has a control character")
+	require.ErrorContains(t, err, "the variable GOOGLE_APPLICATION_CREDENTIALS has a control character")
+	assert.NotContains(t, err.Error(), "SECRET")
+}
