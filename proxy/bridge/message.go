@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"github.com/berth-mcp/berth/internal/plaintext"
 )
 
 // The revisions of the protocol in which something changed that the bridge has to do.
@@ -153,7 +155,7 @@ func errorReply(id jsonrpc.ID, code int, text string) []byte {
 	details, err := json.Marshal(struct {
 		Code    int    `json:"code"`
 		Message string `json:"message"`
-	}{code, text})
+	}{code, plaintext.Line(text)})
 	if err != nil {
 		panic(err) // a number and a string
 	}

@@ -18,6 +18,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/berth-mcp/berth/internal/plaintext"
 )
 
 // The exit codes of berth-proxy.
@@ -59,11 +61,16 @@ Exit codes: 0 stopped by a signal, 1 failed, 2 wrong usage, 3 the port is taken.
 
 // Main runs berth-proxy with its arguments, the program's name not among them, and
 // returns its exit code. SIGINT and SIGTERM stop it: calls under way have five seconds.
+//
+// Much of what commands print was written by others: servers, editors' files of a cloned
+// repository, whatever listens on the port. All output is therefore made plain here;
+// [plaintext.Raw] is for the little that must not be.
 func Main(args []string, stdout, stderr io.Writer) int {
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer restore()
 	context.AfterFunc(ctx, restore) // a second signal ends the program at once
 
+	stdout, stderr = plaintext.NewWriter(stdout), plaintext.NewWriter(stderr)
 	command := newRoot(&common{})
 	command.SetArgs(append([]string{}, args...)) // instead of nil, cobra takes those of the process
 	command.SetOut(stdout)

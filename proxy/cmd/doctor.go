@@ -3,9 +3,7 @@ package cmd
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -72,13 +70,13 @@ func writeReportJSON(out io.Writer, results []doctor.Result) error {
 }
 
 func writeReport(out io.Writer, results []doctor.Result) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	table := newTable(out)
 	for _, r := range results {
 		what := r.Check
 		if r.Client != "" {
 			what = r.Client + ": " + r.Check
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\n", r.Status, what, r.Message)
+		table.row(string(r.Status), what, r.Message)
 	}
-	return table.Flush()
+	return table.flush()
 }

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/berth-mcp/berth/internal/plaintext"
 	"github.com/berth-mcp/berth/proxy/config"
 	"github.com/berth-mcp/berth/proxy/editors"
 )
@@ -196,15 +196,16 @@ func printLinks(out io.Writer, e editors.Editor, servers []editors.Server) error
 
 // report tells what was done. Output that nobody takes undoes nothing of it.
 func report(out io.Writer, e editors.Editor, done editors.Change, dryRun bool) {
+	file := plaintext.Line(done.File)
 	switch {
 	case done.Diff == "":
-		fmt.Fprintf(out, "%s: nothing to change in %s\n", e.Title, done.File)
+		fmt.Fprintf(out, "%s: nothing to change in %s\n", e.Title, file)
 	case dryRun:
 		fmt.Fprint(out, editors.Redact(done.Diff)) // the output may go into a log
 	case done.Backup == "":
-		fmt.Fprintf(out, "%s: wrote %s\n", e.Title, done.File)
+		fmt.Fprintf(out, "%s: wrote %s\n", e.Title, file)
 	default:
-		fmt.Fprintf(out, "%s: changed %s (before: %s)\n", e.Title, done.File, done.Backup)
+		fmt.Fprintf(out, "%s: changed %s (before: %s)\n", e.Title, file, plaintext.Line(done.Backup))
 	}
 	for _, file := range done.Closed {
 		if dryRun {
@@ -248,8 +249,8 @@ func (i *connection) printList(out io.Writer, place editors.Place) error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(all)
 	}
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "EDITOR\tFOUND\tCLIENTS\tFILE")
+	table := newTable(out)
+	table.row("EDITOR", "FOUND", "CLIENTS", "FILE")
 	for _, l := range all {
 		found, clients := "-", "-"
 		if l.Found {
@@ -261,7 +262,7 @@ func (i *connection) printList(out io.Writer, place editors.Place) error {
 		if l.Problem != "" {
 			clients = "not readable: " + l.Problem
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", l.ID, found, clients, l.File)
+		table.row(l.ID, found, clients, l.File)
 	}
-	return table.Flush()
+	return table.flush()
 }

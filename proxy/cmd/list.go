@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -46,13 +45,13 @@ func list(w io.Writer, file config.File) error {
 		_, err := fmt.Fprintf(w, "no clients in %s: add one with `berth-proxy add`\n", file.Name)
 		return err
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := newTable(w)
 	for _, client := range file.Clients {
 		server := client.URL
 		if !client.Located() {
 			server = fmt.Sprintf("%s in %s of %s", client.Service, client.Region, client.Project)
 		}
-		fmt.Fprintf(table, "%s\t%s\n", client.Name, server)
+		table.row(client.Name, server)
 	}
-	return table.Flush()
+	return table.flush()
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/berth-mcp/berth/internal/plaintext"
 	"github.com/berth-mcp/berth/proxy/address"
 	"github.com/berth-mcp/berth/proxy/bridge"
 	"github.com/berth-mcp/berth/proxy/config"
@@ -93,7 +94,7 @@ func (c *common) takenBy(command *cobra.Command, taken *relay.PortTakenError, se
 	switch {
 	case err == nil:
 		return fmt.Errorf("port %d is taken by another berth-proxy, which serves %s: use that one, stop it, or choose another port with --port (0 takes any that is free)",
-			taken.Port, strings.Join(other.Clients, ", "))
+			taken.Port, plaintext.Line(strings.Join(other.Clients, ", ")))
 	case secret == "":
 		return taken
 	case command.Context().Err() != nil:
@@ -129,7 +130,7 @@ func (c *common) connectAgain(secret string) string {
 // shownURL is the proxy's address for standard output, which is a log where it is not a
 // terminal, and then has no secret in it.
 func (c *common) shownURL(stdout io.Writer, proxy *relay.Relay) string {
-	if file, ok := stdout.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+	if file, ok := plaintext.Raw(stdout).(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		return proxy.URL()
 	}
 	return relay.LocalURL(proxy.Port(), "")

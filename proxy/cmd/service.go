@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/berth-mcp/berth/internal/pathname"
+	"github.com/berth-mcp/berth/internal/plaintext"
 	"github.com/berth-mcp/berth/proxy/atomicfile"
 	"github.com/berth-mcp/berth/proxy/service"
 	"github.com/berth-mcp/berth/proxy/token"
@@ -147,7 +148,8 @@ func checkStays(program string) error {
 }
 
 func printService(command *cobra.Command, unit service.Unit) error {
-	_, err := command.OutOrStdout().Write(unit.Content)
+	// It is to be written into a file as it is, on Windows in UTF-16.
+	_, err := plaintext.Raw(command.OutOrStdout()).Write(unit.Content)
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/berth-mcp/berth/internal/plaintext"
 	"github.com/berth-mcp/berth/proxy/bridge"
 	"github.com/berth-mcp/berth/proxy/relay"
 )
@@ -66,7 +67,7 @@ func (c *common) stdio(command *cobra.Command, args []string) error {
 		r := &reloader{common: c, args: []string{targets[0].Name}, targets: sender.SetTargets, tokens: tokens, log: log, file: file, state: c.read}
 		following.Go(func() { r.follow(ctx) })
 	}
-	return bridge.Stdio(command.Context(), command.InOrStdin(), command.OutOrStdout(), bridge.Options{
+	return bridge.Stdio(command.Context(), command.InOrStdin(), plaintext.Raw(command.OutOrStdout()), bridge.Options{
 		Target: targets[0],
 		Sender: sender,
 		Follow: true,

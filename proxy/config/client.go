@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"unicode"
 
+	"github.com/berth-mcp/berth/internal/plaintext"
 	"github.com/berth-mcp/berth/proxy/relay"
 )
 
@@ -69,7 +69,7 @@ func (c Client) Check() []error {
 			problems = append(problems, fmt.Errorf("%s is %q: use %s", f.key, value, f.use))
 		}
 	}
-	if len(c.AccessHint) > maxHint || strings.ContainsFunc(c.AccessHint, func(r rune) bool { return !unicode.IsPrint(r) }) {
+	if len(c.AccessHint) > maxHint || plaintext.Check(c.AccessHint, plaintext.OneLine) != nil {
 		problems = append(problems, fmt.Errorf("access-hint is not one line of at most %d letters: use the group to ask, such as acme-developers@example.com", maxHint))
 	}
 	return append(problems, c.checkService()...)

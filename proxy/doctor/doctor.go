@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/berth-mcp/berth/internal/plaintext"
 	"github.com/berth-mcp/berth/proxy/editors"
 	"github.com/berth-mcp/berth/proxy/relay"
 )
@@ -91,7 +92,7 @@ func (d *Doctor) Run(ctx context.Context) []Result {
 	}
 	results = append(results, d.checkProxy(ctx)...)
 	results = append(results, d.checkEditors()...)
-	return append(results, d.checkSecret()...)
+	return plain(append(results, d.checkSecret()...))
 }
 
 // A Report is what was found on the way to one client's server.
@@ -103,7 +104,16 @@ type Report struct {
 // Visit makes the checks of one client's server.
 func (d *Doctor) Visit(ctx context.Context, t relay.Target) Report {
 	v := d.visit(ctx, t)
-	return Report{v.token.Email, append(v.login(), v.results...)}
+	return Report{plaintext.Line(v.token.Email), plain(append(v.login(), v.results...))}
+}
+
+// plain keeps each result to its line, whatever servers, editors' files and the program on
+// the port have put into it.
+func plain(results []Result) []Result {
+	for i, r := range results {
+		results[i] = Result{plaintext.Line(r.Client), r.Check, r.Status, plaintext.Line(r.Message)}
+	}
+	return results
 }
 
 // badness are the statuses that say something of a whole report, the worst last.

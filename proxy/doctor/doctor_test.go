@@ -111,15 +111,15 @@ func TestServersOfEveryKindAreGreetedInTheirOwnWay(t *testing.T) {
 		want    map[string]string
 	}{
 		"without sessions": {mcp.NewStreamableHTTPHandler(get, &mcp.StreamableHTTPOptions{Stateless: true}),
-			map[string]string{"mcp": "ok: test?[31m 2 speaks MCP 2025-11-25"}},
+			map[string]string{"mcp": `ok: test\u001b[31m 2 speaks MCP 2025-11-25`}},
 		"in JSON": {mcp.NewStreamableHTTPHandler(get, &mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true}),
-			map[string]string{"mcp": "ok: test?[31m 2 speaks MCP 2025-11-25"}},
+			map[string]string{"mcp": `ok: test\u001b[31m 2 speaks MCP 2025-11-25`}},
 		"with sessions": {http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodDelete {
 				ended <- r.Header.Get("Mcp-Session-Id")
 			}
 			stateful.ServeHTTP(w, r)
-		}), map[string]string{"mcp": "ok: test?[31m 2 speaks MCP 2025-11-25"}},
+		}), map[string]string{"mcp": `ok: test\u001b[31m 2 speaks MCP 2025-11-25`}},
 		"of the newest revision alone": {onlyNew, map[string]string{"mcp": "ok: new 1 speaks MCP 2026-07-28"}},
 		"of the oldest alone":          {sseAlone, map[string]string{"mcp": "ok: the server speaks MCP 2024-11-05, at /sse alone"}},
 		"with a login of its own":      {ownLogin, map[string]string{"access": "ok: Cloud Run lets ada@example.com in", "mcp": "skipped: the server has a login of its own"}},

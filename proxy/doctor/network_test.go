@@ -160,6 +160,8 @@ func TestTheWayToAServerIsToldStepByStep(t *testing.T) {
 			"reach": "ok", "tls": "failed: the certificate of acme.test is signed by nobody whom this computer trusts: if your organisation inspects traffic, have its authority installed, or name its file with --ca-file"}},
 		"a certificate for another host": {"https://acme.test:" + trusted.serveTLS(t, "other.test", soon), map[string]string{
 			"tls": "failed: the certificate is not for acme.test ("}},
+		"a certificate for a terminal": {"https://acme.test:" + trusted.serveTLS(t, "other\x1b[2J.test", soon), map[string]string{
+			"tls": `failed: the certificate is not for acme.test (tls: failed to verify certificate: x509: certificate is valid for other\u001b[2J.test, not acme.test)`}},
 		"a certificate that has ended": {"https://acme.test:" + trusted.serveTLS(t, "acme.test", time.Now().Add(-time.Minute)), map[string]string{
 			"tls": "failed: the certificate of acme.test is not good at this computer's time ("}},
 		"no encryption": {"https://acme.test:" + clearPort, map[string]string{

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/berth-mcp/berth/proxy/address"
 	"github.com/berth-mcp/berth/proxy/relay"
@@ -34,16 +33,7 @@ type visit struct {
 }
 
 func (v *visit) add(check string, status Status, format string, args ...any) {
-	message := strings.Map(printable, fmt.Sprintf(format, args...))
-	v.results = append(v.results, Result{v.target.Name, check, status, message})
-}
-
-// printable keeps what a server says from moving the cursor of a terminal.
-func printable(r rune) rune {
-	if unicode.IsControl(r) {
-		return '?'
-	}
-	return r
+	v.results = append(v.results, Result{v.target.Name, check, status, fmt.Sprintf(format, args...)})
 }
 
 func (v *visit) skip(why string, checks ...string) {

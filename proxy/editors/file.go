@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/rogpeppe/go-internal/lockedfile"
 
+	"github.com/berth-mcp/berth/internal/plaintext"
 	"github.com/berth-mcp/berth/proxy/atomicfile"
 )
 
@@ -71,7 +72,7 @@ func (f file) change(edit func(content []byte) ([]byte, error), dryRun bool) (Ch
 		done.Closed, err = f.close(dryRun)
 		return done, err
 	}
-	done.Diff = string(diff.Diff(f.path, before, f.path, after))
+	done.Diff = string(diff.Diff(plaintext.Line(f.path), before, plaintext.Line(f.path), after))
 	private := holdsSecret(before) || holdsSecret(after)
 	if private && info != nil && isForOthers(info) {
 		done.Closed = []string{f.path}

@@ -5,7 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
+	"strconv"
 )
 
 // A format reads and changes the servers in one kind of configuration file. Whatever is
@@ -91,5 +91,5 @@ func lineOf(text []byte, offset int) string {
 	return fmt.Sprintf("line %d", bytes.Count(text[:offset], []byte("\n"))+1)
 }
 
-// quote is a name for an error: it is shown as one word.
-func quote(s string) string { return `"` + strings.ToValidUTF8(s, "�") + `"` }
+// quote is a name for an error: it is shown as one word, whatever is in it.
+func quote(s string) string { return strconv.Quote(s) }

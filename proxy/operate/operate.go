@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/berth-mcp/berth/internal/plaintext"
 	"github.com/berth-mcp/berth/proxy/relay"
 )
 
@@ -74,7 +75,7 @@ func readiness(r *relay.Relay, sender *relay.Sender) http.Handler {
 
 func say(w http.ResponseWriter, status int, sentence string) {
 	head(w, "text/plain; charset=utf-8", status)
-	_, _ = fmt.Fprintln(w, sentence) // whoever asked may have gone
+	_, _ = fmt.Fprintln(w, plaintext.Line(sentence)) // whoever asked may have gone
 }
 
 func head(w http.ResponseWriter, contentType string, status int) {

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/berth-mcp/berth/internal/plaintext/plaintexttest"
 	"github.com/berth-mcp/berth/proxy/operate"
 	"github.com/berth-mcp/berth/proxy/relay"
 	"github.com/berth-mcp/berth/proxy/token"
@@ -28,6 +29,13 @@ func start(t *testing.T, targets ...string) proxy {
 	t.Helper()
 	endpoint := tokentest.New(t)
 	tokens := token.NewSource(token.Options{File: tokentest.WriteLogin(t, t.TempDir(), endpoint.URL, tokentest.RefreshToken), TokenURL: endpoint.URL})
+	p := serve(t, tokens, targets...)
+	p.endpoint = endpoint
+	return p
+}
+
+func serve(t *testing.T, tokens *token.Source, targets ...string) proxy {
+	t.Helper()
 	parsed, err := relay.ParseTargets(targets)
 	require.NoError(t, err)
 	r, err := relay.New(relay.Options{Targets: parsed, Tokens: tokens})
@@ -39,7 +47,7 @@ func start(t *testing.T, targets ...string) proxy {
 	done := make(chan error)
 	go func() { done <- r.Serve(ctx) }()
 	t.Cleanup(func() { stop(); assert.NoError(t, <-done) })
-	return proxy{r, endpoint}
+	return proxy{Relay: r}
 }
 
 func (p proxy) get(t *testing.T, path string, header ...string) (status int, body string) {
@@ -138,4 +146,21 @@ func TestOnlyThisComputersProgramsAreTold(t *testing.T) {
 		assert.NotContains(t, body, "acme")
 	}
 	assert.Zero(t, p.endpoint.Exchanges())
+}
+
+// The name of a login's file is part of the answer, and may be anything.
+func TestReadinessAnswersInPlainText(t *testing.T) {
+	for _, attack := range plaintexttest.InUTF8() {
+		t.Run(attack.Name, func(t *testing.T) {
+			tokens := token.NewSource(token.Options{File: "/nowhere/" + attack.Text + "\n" + plaintexttest.Forged})
+			p := serve(t, tokens, "acme=http://127.0.0.1:1")
+			status, body := p.get(t, "/readiness")
+			assert.Equal(t, http.StatusServiceUnavailable, status)
+			plaintexttest.AssertPlain(t, body)
+			assert.Equal(t, 1, strings.Count(body, "\n"))
+			if !strings.Contains(attack.Text, "\x00") { // which no file's name can hold
+				assert.Contains(t, body, attack.Shown)
+			}
+		})
+	}
 }

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/berth-mcp/berth/internal/plaintext"
 	"github.com/berth-mcp/berth/proxy/doctor"
 	"github.com/berth-mcp/berth/proxy/editors"
 	"github.com/berth-mcp/berth/proxy/relay"
@@ -129,7 +130,8 @@ func (p *Page) show(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(body.Bytes()) // a browser that has gone needs none
+	// The template escapes what a browser would obey; this, what a person could not see.
+	_, _ = plaintext.NewWriter(w).Write(body.Bytes()) // a browser that has gone needs none
 }
 
 // check is the button: it makes the checks of one client and shows the page again.

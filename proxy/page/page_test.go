@@ -3,6 +3,7 @@ package page_test
 import (
 	"context"
 	"fmt"
+	"html/template"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/berth-mcp/berth/internal/plaintext/plaintexttest"
 	"github.com/berth-mcp/berth/proxy/doctor"
 	"github.com/berth-mcp/berth/proxy/editors"
 	"github.com/berth-mcp/berth/proxy/page"
@@ -337,4 +339,23 @@ func TestThePageIsBelowTheSecret(t *testing.T) {
 	resp, _ = d.press(t, "acme")
 	assert.Equal(t, http.StatusSeeOther, resp.StatusCode)
 	assert.Equal(t, "./#acme", resp.Header.Get("Location"))
+}
+
+func TestThePageShowsWhatOthersHide(t *testing.T) {
+	for _, attack := range plaintexttest.InUTF8() {
+		t.Run(attack.Name, func(t *testing.T) {
+			d := newDesk(t, "")
+			d.report = func(doctor.Report) doctor.Report {
+				return doctor.Report{Account: attack.Text, Results: []doctor.Result{{Client: "acme", Check: doctor.MCP, Status: doctor.OK, Message: attack.Text}}}
+			}
+			resp, _ := d.press(t, "acme")
+			require.Equal(t, http.StatusSeeOther, resp.StatusCode)
+			_, body := fetch(t, http.MethodGet, d.URL()+"/", asBrowser, nil)
+			// The template itself replaces a null.
+			plaintexttest.AssertPlain(t, body)
+			if !strings.Contains(attack.Text, "\x00") {
+				assert.GreaterOrEqual(t, strings.Count(body, template.HTMLEscapeString(attack.Shown)), 2)
+			}
+		})
+	}
 }

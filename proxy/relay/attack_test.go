@@ -3,6 +3,7 @@ package relay
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +16,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/berth-mcp/berth/internal/plaintext/plaintexttest"
+	"github.com/berth-mcp/berth/proxy/token/tokentest"
 )
 
 // raw sends bytes as they are and returns the status of each response until the proxy ends
@@ -242,4 +246,34 @@ func TestASlowReaderHoldsUpNobodyElse(t *testing.T) {
 			within(t, blocked, "the server's notice that the client has gone")
 		})
 	}
+}
+
+// What a token endpoint has said of the account is part of the sentence that an editor, or a
+// person with curl, is shown.
+func TestAFaultShowsNothingThatATerminalWouldObey(t *testing.T) {
+	for _, attack := range plaintexttest.InUTF8() {
+		t.Run(attack.Name, func(t *testing.T) {
+			server := upstream(t, func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusForbidden) })
+			h := start(t, "acme="+server.URL)
+			h.endpoint.Set(func(e *tokentest.Endpoint) { e.Email = attack.Text + "\n" + plaintexttest.Forged })
+
+			_, body := do(t, h.request(t, http.MethodPost, "/mcp", call))
+			plaintexttest.AssertPlain(t, body)
+			var reply rpcError
+			require.NoError(t, json.Unmarshal([]byte(body), &reply))
+			resp, sentence := do(t, h.request(t, http.MethodGet, "/mcp", ""))
+			assert.Equal(t, http.StatusBadGateway, resp.StatusCode)
+			for _, shown := range []string{reply.Error.Message, strings.TrimSuffix(sentence, "\n")} {
+				plaintexttest.AssertPlain(t, shown)
+				assert.Contains(t, shown, attack.Shown)
+				assert.NotContains(t, shown, "\n", "it stays one sentence")
+				assert.Contains(t, shown, "may not use acme")
+			}
+		})
+	}
+}
+
+func TestFault_IsBounded(t *testing.T) {
+	f := &Fault{Message: strings.Repeat("\x1b", 1<<20)}
+	assert.LessOrEqual(t, len(f.Error()), 4<<10)
 }

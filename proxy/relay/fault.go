@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/berth-mcp/berth/internal/plaintext"
 	"github.com/berth-mcp/berth/proxy/token"
 )
 
@@ -37,7 +38,9 @@ type Fault struct {
 	broke bool // the connection, before there was an answer
 }
 
-func (f *Fault) Error() string { return f.Message }
+// Error is the message as it may be shown: servers and token endpoints may have put
+// anything into it.
+func (f *Fault) Error() string { return plaintext.Line(f.Message) }
 
 // Statuses for clients that see nothing but the status. None is 401 or 403, at which a
 // client would start an OAuth login. 502 and 503 are taken as passing: the client tries
@@ -184,7 +187,7 @@ func (f *Fault) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 	if reply == nil {
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(f.Status)
-		_, _ = fmt.Fprintln(w, f.Message) // a client that has gone needs no answer
+		_, _ = fmt.Fprintln(w, f.Error()) // a client that has gone needs no answer
 		return
 	}
 	status := f.Status
@@ -220,7 +223,7 @@ func (f *Fault) reply(body []byte) []byte {
 	errs := make([]rpcError, len(ids))
 	for i, id := range ids {
 		errs[i].Version, errs[i].ID = "2.0", id
-		errs[i].Error.Code, errs[i].Error.Message = f.Code, f.Message
+		errs[i].Error.Code, errs[i].Error.Message = f.Code, f.Error()
 	}
 	var reply bytes.Buffer
 	enc := json.NewEncoder(&reply)

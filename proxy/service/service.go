@@ -14,8 +14,9 @@ import (
 	"slices"
 	"strings"
 	"text/template"
-	"unicode"
 	"unicode/utf16"
+
+	"github.com/berth-mcp/berth/internal/plaintext"
 )
 
 // A Service is what is to be started.
@@ -72,7 +73,7 @@ func New(system string, s Service, home Home) (Unit, error) {
 // check returns an error for what no service file can hold. It names values and does not repeat
 // them: one may be a secret that is in the wrong place.
 func (s Service) check(home Home) error {
-	texts := map[string]string{"the path of berth-proxy": s.Program, "your home directory": home.Dir}
+	texts := map[string]string{"the path of berth-proxy": s.Program, "your home directory": home.Dir, "your user name": home.User}
 	for i, arg := range s.Args {
 		texts[fmt.Sprintf("argument %d of berth-proxy", i+1)] = arg
 	}
@@ -82,8 +83,8 @@ func (s Service) check(home Home) error {
 	}
 	var problems []error
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
-		if strings.ContainsFunc(texts[name], unicode.IsControl) {
-			problems = append(problems, fmt.Errorf("%s has a control character, which no service file can hold: correct it", name))
+		if plaintext.Check(texts[name], plaintext.OneLine) != nil {
+			problems = append(problems, fmt.Errorf("%s has a control character or an invisible one, which no service file can hold: correct it", name))
 		}
 	}
 	return errors.Join(problems...)

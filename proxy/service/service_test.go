@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/berth-mcp/berth/internal/plaintext/plaintexttest"
 )
 
 // awkward has in it what each form has to write otherwise.
@@ -109,7 +111,16 @@ func TestNew_NamesWhatItDoesNotRepeat(t *testing.T) {
 	_, err := New("linux", Service{
 		Program: "/bin/x", Args: []string{"serve", "SECRET\n"}, Environment: []string{"GOOGLE_APPLICATION_CREDENTIALS={\n\"SECRET\"}"},
 	}, home(nil))
-	require.ErrorContains(t, err, "argument 2 of berth-proxy has a control character")
+	require.ErrorContains(t, err, "argument 2 of berth-proxy has a control character or an invisible one")
 	require.ErrorContains(t, err, "the variable GOOGLE_APPLICATION_CREDENTIALS has a control character")
 	assert.NotContains(t, err.Error(), "SECRET")
+}
+
+func TestNothingInAServiceFileIsHidden(t *testing.T) {
+	for _, attack := range plaintexttest.Hostile {
+		for _, system := range Systems {
+			_, err := New(system, Service{Program: "/bin/x", Environment: []string{"HTTPS_PROXY=" + attack.Text}}, home(map[string]string{"LOCALAPPDATA": `C:\`}))
+			assert.ErrorContains(t, err, "an invisible one", attack.Name)
+		}
+	}
 }
