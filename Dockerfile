@@ -15,6 +15,7 @@ ARG TARGETOS TARGETARCH
 WORKDIR /src
 COPY go.mod go.sum ./
 COPY server ./server
+COPY internal/plaintext ./internal/plaintext
 # No `go mod download`: it would fetch the modules of the whole project, of
 # which the server needs a few.
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \

@@ -10,6 +10,8 @@ import (
 	"log/slog"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/berth-mcp/berth/internal/plaintext"
 )
 
 // New returns a logger that writes one JSON object per line to w, for records
@@ -21,7 +23,8 @@ import (
 // https://cloud.google.com/logging/docs/structured-logging.
 func New(w io.Writer, level slog.Leveler, project string) *slog.Logger {
 	return slog.New(handler{
-		Handler: slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: rename}),
+		// JSON escapes some control characters; a terminal would obey the others.
+		Handler: slog.NewJSONHandler(plaintext.NewWriter(w), &slog.HandlerOptions{Level: level, ReplaceAttr: rename}),
 		project: project,
 	})
 }

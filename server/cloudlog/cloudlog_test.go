@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
+	"github.com/berth-mcp/berth/internal/plaintext/plaintexttest"
 	"github.com/berth-mcp/berth/server/cloudlog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -85,4 +87,18 @@ func TestAtLeastDropsWhatIsBelow(t *testing.T) {
 	assert.Empty(t, out.String())
 	logger.Warn("news")
 	assert.Equal(t, "news", decode(t, out.Bytes())["message"])
+}
+
+func TestARecordIsPlainOnATerminalAndTheSameForPrograms(t *testing.T) {
+	for _, attack := range plaintexttest.InUTF8() {
+		t.Run(attack.Name, func(t *testing.T) {
+			var out bytes.Buffer
+			cloudlog.New(&out, slog.LevelInfo, "").Info(attack.Text, "title", attack.Text)
+			plaintexttest.AssertPlain(t, out.String())
+			assert.Equal(t, 1, strings.Count(out.String(), "\n"))
+			record := decode(t, out.Bytes())
+			assert.Equal(t, attack.Text, record["message"])
+			assert.Equal(t, attack.Text, record["title"])
+		})
+	}
 }

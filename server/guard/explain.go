@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/berth-mcp/berth/internal/plaintext"
 )
 
 // explain puts all that is wrong with a tool's arguments, and what to do about it, in
@@ -22,6 +24,7 @@ func (g *Guard) explain(next mcp.MethodHandler) mcp.MethodHandler {
 		if method != methodCallTool || err != nil || !isToolError(result) {
 			return result, err
 		}
+		result = plain(result.(*mcp.CallToolResult))
 		tool, known := g.features[toolKind][toolName(req)]
 		params, ok := req.GetParams().(*mcp.CallToolParamsRaw)
 		if !known || !ok || tool.input == nil {
@@ -29,10 +32,25 @@ func (g *Guard) explain(next mcp.MethodHandler) mcp.MethodHandler {
 		}
 		// A tool whose arguments are wrong has not been called: the error is about them.
 		if wrong := wrongArguments(tool.input, params.Arguments); len(wrong) > 0 {
-			return failed(strings.Join(wrong, "\n")), nil
+			return plain(failed(strings.Join(wrong, "\n"))), nil
 		}
 		return result, nil
 	}
+}
+
+// plain makes sure that an editor can show what a tool says of its failure, which may quote
+// anything.
+func plain(result *mcp.CallToolResult) *mcp.CallToolResult {
+	shown := *result
+	shown.Content = slices.Clone(result.Content)
+	for i, content := range shown.Content {
+		if text, ok := content.(*mcp.TextContent); ok {
+			escaped := *text
+			escaped.Text = plaintext.Escape(text.Text)
+			shown.Content[i] = &escaped
+		}
+	}
+	return &shown
 }
 
 // wrongArguments says for each argument that is not as the schema has it what is wrong;

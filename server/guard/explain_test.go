@@ -9,7 +9,9 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
+	"github.com/berth-mcp/berth/internal/plaintext/plaintexttest"
 	"github.com/berth-mcp/berth/server/guard"
 )
 
@@ -79,4 +81,24 @@ func FuzzArguments(f *testing.F) {
 		}
 		assert.NotContains(t, text(result), "panic")
 	})
+}
+
+// A tool's own words may quote anything, and so may the guard's about an argument.
+func TestAToolsFailureIsToldInPlainText(t *testing.T) {
+	for _, attack := range plaintexttest.InUTF8() {
+		t.Run(attack.Name, func(t *testing.T) {
+			g := newGuarded(guard.Options{})
+			g.add("fail", guard.Viewer, true, func(context.Context) (string, error) { return "", errors.New("cannot read " + attack.Text) })
+			session := g.as(t, person("ada@example.com"))
+			result := call(t, session, "fail", nil)
+			require.True(t, result.IsError)
+			plaintexttest.AssertPlain(t, text(result))
+			assert.Contains(t, text(result), "cannot read ")
+			assert.Contains(t, text(result), attack.Shown)
+
+			result = call(t, session, "fail", map[string]any{"text": []string{attack.Text}, attack.Text: 1})
+			require.True(t, result.IsError)
+			plaintexttest.AssertPlain(t, text(result))
+		})
+	}
 }

@@ -37,7 +37,7 @@ func (a agreement) check(existing contents) error {
 	}
 	of := func(kind, id string, err error) {
 		if err != nil {
-			wrong = append(wrong, fmt.Errorf("%s %q: %s", kind, id, strings.ReplaceAll(err.Error(), "\n", "; ")))
+			wrong = append(wrong, fmt.Errorf("%s %q: %s", kind, id, oneLine(err)))
 		}
 	}
 	for _, g := range a.Goals {
@@ -71,6 +71,26 @@ func (a agreement) check(existing contents) error {
 	}
 	return errors.Join(wrong...)
 }
+
+// checkTexts is that of each item.
+func (a agreement) checkTexts() error {
+	var wrong []error
+	of := func(kind, id string, err error) {
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("%s %q: %s", kind, id, oneLine(err)))
+		}
+	}
+	for i := range a.Goals {
+		of("goal", a.Goals[i].ID, checkTexts(&a.Goals[i]))
+	}
+	for i := range a.Deliverables {
+		of("deliverable", a.Deliverables[i].ID, checkTexts(&a.Deliverables[i]))
+	}
+	return errors.Join(wrong...)
+}
+
+// oneLine has all that is wrong with one item in a line.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // maxCycles is how many cycles are told of at once, and maxCycle how many ids of one:
 // one import could tie thousands.

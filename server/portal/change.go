@@ -102,8 +102,8 @@ func (p *Portal) changeDeliverable(ctx context.Context, c *change, id string, ap
 }
 
 // update reads a document, changes it and writes it back, until nobody was
-// faster.
-func update[T any](ctx context.Context, p *Portal, name string, apply func(*T) error) (T, error) {
+// faster. It returns the document as it may be shown; what is written is as it was.
+func update[T any, P item[T]](ctx context.Context, p *Portal, name string, apply func(*T) error) (T, error) {
 	var item T
 	for range attempts {
 		data, version, err := p.Store.Read(ctx, name)
@@ -115,6 +115,7 @@ func update[T any](ctx context.Context, p *Portal, name string, apply func(*T) e
 			return item, fmt.Errorf("%s cannot be used: %w", name, err)
 		}
 		if err := apply(current); errors.Is(err, errUnchanged) {
+			escapeTexts[T, P](current)
 			return *current, nil
 		} else if err != nil {
 			return item, err
@@ -125,6 +126,7 @@ func update[T any](ctx context.Context, p *Portal, name string, apply func(*T) e
 		_, err = p.Store.Write(ctx, name, data, version)
 		if err == nil {
 			p.changed(ctx, name)
+			escapeTexts[T, P](current)
 			return *current, nil
 		}
 		if !errors.Is(err, store.ErrConflict) {
@@ -163,6 +165,9 @@ func (p *Portal) SetGoalStatus(ctx context.Context, r Reader, id string, status 
 	if r.Role < guard.Manager {
 		return Goal{}, errors.New("only a manager changes a goal's status")
 	}
+	if err := checkNote("note", note); err != nil {
+		return Goal{}, err
+	}
 	c, err := p.newChange(r, "")
 	if err != nil {
 		return Goal{}, err
@@ -175,6 +180,9 @@ func (p *Portal) SetGoalStatus(ctx context.Context, r Reader, id string, status 
 // SetDeliverableStatus is for managers, and for whom the deliverable belongs to. note
 // says why; it may be empty.
 func (p *Portal) SetDeliverableStatus(ctx context.Context, r Reader, id string, status DeliverableStatus, note string) (Deliverable, error) {
+	if err := checkNote("note", note); err != nil {
+		return Deliverable{}, err
+	}
 	c, err := p.newChange(r, "")
 	if err != nil {
 		return Deliverable{}, err
@@ -222,6 +230,9 @@ func (p *Portal) AddNote(ctx context.Context, r Reader, id, text string, private
 	if err != nil {
 		return err
 	}
+	if err := checkNote("text", text); err != nil {
+		return err
+	}
 	c, err := p.newChange(r, "note")
 	if err != nil {
 		return err
@@ -264,7 +275,7 @@ func (p *Portal) Propose(ctx context.Context, r Reader, d Deliverable) (Delivera
 		// Random, so that a number tells nobody how many there are that they do
 		// not see, and two at once do not get the same.
 		d.ID = "P-" + strings.ToLower(rand.Text()[:8])
-		if err := d.check(); err != nil {
+		if err := errors.Join(d.check(), checkTexts(&d)); err != nil {
 			return Deliverable{}, err
 		}
 		err := create(ctx, p, deliverableName(d.ID), d)

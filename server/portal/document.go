@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/berth-mcp/berth/internal/plaintext"
 	"github.com/berth-mcp/berth/server/store"
 )
 
@@ -127,7 +128,7 @@ func (p *Portal) document(ctx context.Context, entry store.Entry) (document, err
 	return doc, nil
 }
 
-// decode reads a document. What is wrong names the file and the field.
+// decode reads a document to be shown. What is wrong names the file and the field.
 func decode(client, name string, data []byte) document {
 	var doc document
 	var err error
@@ -136,11 +137,13 @@ func decode(client, name string, data []byte) document {
 		doc.goal, err = decodeItem[Goal](client, data)
 		if err == nil {
 			err = errors.Join(doc.goal.check(), nameMatches(name, goalName(doc.goal.ID)))
+			escapeTexts(doc.goal)
 		}
 	case strings.HasPrefix(name, deliverablesFolder):
 		doc.deliverable, err = decodeItem[Deliverable](client, data)
 		if err == nil {
 			err = errors.Join(doc.deliverable.check(), nameMatches(name, deliverableName(doc.deliverable.ID)))
+			escapeTexts(doc.deliverable)
 		}
 	case strings.HasPrefix(name, claimsFolder):
 		doc.claim, err = decodeItem[claim](client, data)
@@ -151,7 +154,7 @@ func decode(client, name string, data []byte) document {
 		err = errors.New("it is neither below goals/ nor below deliverables/")
 	}
 	if err != nil {
-		return document{wrong: fmt.Errorf("%s: %s", name, strings.ReplaceAll(err.Error(), "\n", "; "))}
+		return document{wrong: fmt.Errorf("%s: %s", plaintext.Line(name), plaintext.Line(oneLine(err)))}
 	}
 	return doc
 }

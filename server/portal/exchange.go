@@ -12,6 +12,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/berth-mcp/berth/internal/plaintext"
 	"github.com/berth-mcp/berth/server/guard"
 )
 
@@ -87,6 +88,25 @@ func (p *Portal) Export(ctx context.Context, r Reader, format, goal string) (str
 	return out.String(), err
 }
 
+// maxWrongLines is how many lines checkLines names.
+const maxWrongLines = 20
+
+// checkLines tells which lines of a text that cannot be read hold characters that it may not
+// have. For some of them that is why; the parser does not say where.
+func checkLines(text string) error {
+	var wrong []error
+	number := 0
+	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
+		if number++; len(wrong) == maxWrongLines {
+			break
+		}
+		if err := plaintext.Check(line, plaintext.Lines); err != nil {
+			wrong = append(wrong, fmt.Errorf("text: line %d: %w", number, err))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
 // parse reads what is to be imported.
 func parse(format, text string) (agreement, error) {
 	switch format {
@@ -95,7 +115,7 @@ func parse(format, text string) (agreement, error) {
 		decoder.KnownFields(true)
 		var a agreement
 		if err := decoder.Decode(&a); err != nil {
-			return a, fmt.Errorf("text: %w", err)
+			return a, errors.Join(checkLines(text), fmt.Errorf("text: %w", err))
 		}
 		if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 			return a, errors.New("text: it goes on after its first YAML document: import each by itself, or all as one without ---")

@@ -59,7 +59,7 @@ func (p *Portal) Import(ctx context.Context, r Reader, format, text string, dryR
 	if err != nil {
 		return nothingImported(dryRun), err
 	}
-	if err := items.check(all); err != nil {
+	if err := errors.Join(items.check(all), items.checkTexts()); err != nil {
 		return nothingImported(dryRun), err
 	}
 	c, err := p.newChange(r, "imported")
@@ -109,6 +109,7 @@ type item[T any] interface {
 	*T
 	log() *Log
 	check() error
+	texts(do textFunc)
 }
 
 // importOne imports one item, and tells how far the import is. complete gives it

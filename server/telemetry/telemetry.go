@@ -28,6 +28,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/berth-mcp/berth/internal/plaintext"
 	"github.com/berth-mcp/berth/server/guard"
 )
 
@@ -203,11 +204,11 @@ func describe(method string, req mcp.Request) (string, []attribute.KeyValue) {
 	switch params := req.GetParams().(type) {
 	case *mcp.CallToolParamsRaw:
 		if params != nil && len(params.Name) <= 128 {
-			return method + " " + params.Name, append(attributes, attribute.String("gen_ai.tool.name", params.Name))
+			return method + " " + plaintext.Line(params.Name), append(attributes, attribute.String("gen_ai.tool.name", plaintext.Line(params.Name)))
 		}
 	case *mcp.GetPromptParams:
 		if params != nil && len(params.Name) <= 128 {
-			return method + " " + params.Name, append(attributes, attribute.String("gen_ai.prompt.name", params.Name))
+			return method + " " + plaintext.Line(params.Name), append(attributes, attribute.String("gen_ai.prompt.name", plaintext.Line(params.Name)))
 		}
 	}
 	return method, attributes

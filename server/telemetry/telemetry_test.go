@@ -121,6 +121,7 @@ func TestCallsAreTracedAndMeasured(t *testing.T) {
 	call("say")
 	call("rule")
 	call("nosuch-" + strings.Repeat("x", 20))
+	call("nosuch-\u009b2J\u202e")
 	_ = session.Close()
 	require.NoError(t, sent.Shutdown(t.Context()))
 
@@ -131,6 +132,7 @@ func TestCallsAreTracedAndMeasured(t *testing.T) {
 		names[span.GetName()] = span
 	}
 	require.Contains(t, names, "tools/call say")
+	assert.Contains(t, names, `tools/call nosuch-\u009b2J\u202e`, "what somebody made up is shown in plain text")
 	span := names["tools/call say"]
 	assert.Equal(t, parent, hex.EncodeToString(span.GetTraceId()), "the trace that the request's _meta names")
 	assert.Contains(t, log.String(), `"logging.googleapis.com/trace":"projects/p1/traces/`+parent+`"`)
