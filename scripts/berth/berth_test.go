@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/berth-mcp/berth/internal/plaintext/plaintexttest"
 	"github.com/berth-mcp/berth/internal/pulumicli"
 	"github.com/creack/pty"
 	"github.com/stretchr/testify/assert"
@@ -169,6 +170,14 @@ func TestTheTerminalIsAskedNothing(t *testing.T) {
 	require.NoError(t, cmd.Wait())
 	assert.Contains(t, string(said), "Usage:")
 	assert.NotContains(t, string(said), "\x1b")
+}
+
+func TestAnErrorIsToldInPlainText(t *testing.T) {
+	cmd, _, _ := berth(t, "--\x1b[2J\u202e")
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	assert.Contains(t, string(out), `berth: unknown flag: --\u001b[2J\u202e`)
+	plaintexttest.AssertPlain(t, string(out))
 }
 
 func TestTryOutsideOfACloneSaysWhereToRunIt(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/berth-mcp/berth/internal/plaintext"
 	"github.com/berth-mcp/berth/scripts/berth/doctor"
 	_ "github.com/berth-mcp/berth/scripts/berth/terminal"
 	"github.com/spf13/cobra"
@@ -27,6 +28,7 @@ func main() {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
+	root.SetErr(plaintext.NewWriter(os.Stderr)) // errors quote what others have said
 	root.AddCommand(tryCommand(), doctor.Command())
 	if err := root.ExecuteContext(ctx); err != nil {
 		root.PrintErrln("berth:", err)

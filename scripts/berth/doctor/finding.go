@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
+	"github.com/berth-mcp/berth/internal/plaintext"
 	"golang.org/x/term"
 )
 
@@ -51,17 +53,27 @@ func (f finding) asFault() finding {
 	return f
 }
 
+// plain keeps a finding, and each command, to a line of its own.
+func (f finding) plain() finding {
+	f.Says = plaintext.Line(f.Says)
+	f.Mend = slices.Clone(f.Mend)
+	for i, command := range f.Mend {
+		f.Mend[i] = plaintext.Line(command)
+	}
+	return f
+}
+
 // report tells the findings as they come: a line each for a person, and at the end
 // all of them as JSON for a script.
 type report struct {
-	out      io.Writer
+	out      plaintext.Writer // findings quote Google, Pulumi, tools and files
 	json     bool
 	colour   bool
 	findings []finding
 }
 
 func newReport(out io.Writer, asJSON bool) *report {
-	r := &report{out: out, json: asJSON, findings: []finding{}}
+	r := &report{out: plaintext.NewWriter(out), json: asJSON, findings: []finding{}}
 	if f, isFile := out.(*os.File); isFile && term.IsTerminal(int(f.Fd())) {
 		r.colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	}
@@ -72,20 +84,27 @@ func newReport(out io.Writer, asJSON bool) *report {
 var colours = map[status]string{ok: "32", warning: "33", wrong: "31"}
 
 func (r *report) add(findings ...finding) {
-	r.findings = append(r.findings, findings...)
-	if r.json {
-		return
-	}
 	for _, f := range findings {
-		mark := fmt.Sprintf("%-7s", f.Status)
-		if r.colour {
-			mark = "\x1b[" + colours[f.Status] + "m" + mark + "\x1b[0m"
+		f = f.plain()
+		r.findings = append(r.findings, f)
+		if r.json {
+			continue
 		}
-		fmt.Fprintf(r.out, "%s  %-12s %s\n", mark, f.Check, f.Says)
+		r.mark(f.Status)
+		fmt.Fprintf(r.out, "  %-12s %s\n", f.Check, f.Says)
 		for _, command := range f.Mend {
 			fmt.Fprintf(r.out, "%22s %s\n", "", command)
 		}
 	}
+}
+
+// mark writes a status in its colour.
+func (r *report) mark(s status) {
+	mark := fmt.Sprintf("%-7s", s)
+	if r.colour {
+		mark = "\x1b[" + colours[s] + "m" + mark + "\x1b[0m"
+	}
+	fmt.Fprint(plaintext.Raw(r.out), mark)
 }
 
 // end writes what is still to be written, and is an error if anything is wrong.

@@ -8,13 +8,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/berth-mcp/berth/internal/plaintext"
 	"golang.org/x/term"
 )
 
 // story tells what happens: a line per step with its time, and below it what
 // was seen. On a terminal the running step shows what it is at.
 type story struct {
-	out      io.Writer
+	out      plaintext.Writer // what is told comes from servers, the engine and the proxy, too
 	terminal bool
 	colour   bool
 	width    int
@@ -26,7 +27,7 @@ type story struct {
 }
 
 func newStory(out io.Writer) *story {
-	s := &story{out: out, started: time.Now()}
+	s := &story{out: plaintext.NewWriter(out), started: time.Now()}
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
 		s.terminal = true
 		s.colour = os.Getenv("NO_COLOR") == ""
@@ -49,11 +50,13 @@ func (s *story) begin(title string) (done func(err error, details ...string)) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.clear()
-		mark, took := s.paint(green, "ok"), time.Since(s.since)
+		took := time.Since(s.since)
 		if err != nil {
-			mark = s.paint(red, "no")
+			s.paint(red, "no")
+		} else {
+			s.paint(green, "ok")
 		}
-		fmt.Fprintf(s.out, "%s  %-62s %6.1f s\n", mark, title, took.Seconds())
+		fmt.Fprintf(s.out, "  %-62s %6.1f s\n", title, took.Seconds())
 		for _, d := range details {
 			for _, line := range wrap(d, detailWidth) {
 				fmt.Fprintf(s.out, "      %s\n", line)
@@ -75,9 +78,9 @@ func (s *story) Note(what string) {
 		}
 	case s.terminal && s.current != "":
 		s.clear()
-		line := fmt.Sprintf("..  %s  %s", s.current, what)
+		line := plaintext.Line(fmt.Sprintf("..  %s  %s", s.current, what))
 		if s.width > 0 && len(line) >= s.width {
-			line = line[:s.width-1]
+			line = strings.ToValidUTF8(line[:s.width-1], "") // no part of a character
 		}
 		fmt.Fprint(s.out, line)
 	}
@@ -107,7 +110,7 @@ func (s *story) Compiled(done, total int) {
 // clear empties the line that the cursor is in.
 func (s *story) clear() {
 	if s.terminal {
-		fmt.Fprint(s.out, "\r\x1b[2K")
+		fmt.Fprint(plaintext.Raw(s.out), "\r\x1b[2K")
 	}
 }
 
@@ -139,9 +142,10 @@ const (
 	red   = "31"
 )
 
-func (s *story) paint(colour, text string) string {
-	if !s.colour {
-		return text
+// paint writes a word of our own in a colour.
+func (s *story) paint(colour, word string) {
+	if s.colour {
+		word = "\x1b[" + colour + "m" + word + "\x1b[0m"
 	}
-	return "\x1b[" + colour + "m" + text + "\x1b[0m"
+	fmt.Fprint(plaintext.Raw(s.out), word)
 }

@@ -10,12 +10,15 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/berth-mcp/berth/internal/plaintext"
+	"github.com/berth-mcp/berth/internal/plaintext/plaintexttest"
 )
 
 // onTerminal is a story that believes that its reader has a terminal.
 func onTerminal(colour bool) (*story, *bytes.Buffer) {
 	var out bytes.Buffer
-	return &story{out: &out, started: time.Now(), terminal: true, colour: colour, width: 40}, &out
+	return &story{out: plaintext.NewWriter(&out), started: time.Now(), terminal: true, colour: colour, width: 40}, &out
 }
 
 func TestInAPipeAStepIsOneLineWithWhatWasSeen(t *testing.T) {
@@ -84,4 +87,26 @@ func TestAnInterruptedStepIsNotBlamedOnTheStep(t *testing.T) {
 		{"First", func(*world, context.Context) ([]string, error) { cancel(); return nil, errors.New("signal: killed") }},
 	})
 	require.ErrorContains(t, err, "interrupted")
+}
+
+// The engine, the server and the proxy get to say things, and the colours are our own.
+func TestWhatOthersSayIsToldInPlainText(t *testing.T) {
+	for _, attack := range plaintexttest.Hostile {
+		t.Run(attack.Name, func(t *testing.T) {
+			var out bytes.Buffer
+			s := newStory(&out)
+			s.Note(attack.Text)
+			s.say("%s", attack.Text)
+			s.begin("It rains")(nil, attack.Text)
+			plaintexttest.AssertPlain(t, out.String())
+
+			onScreen, screen := onTerminal(true)
+			done := onScreen.begin("It rains")
+			onScreen.Note(attack.Text + " größer größer größer größer größer")
+			done(errors.New("dry"), attack.Text)
+			own := strings.NewReplacer("\r\x1b[2K", "", "\x1b[31m", "", "\x1b[0m", "")
+			plaintexttest.AssertPlain(t, own.Replace(screen.String()))
+			assert.Contains(t, screen.String(), "\x1b[31mno\x1b[0m")
+		})
+	}
 }
