@@ -9,8 +9,17 @@
 #
 # BERTH_IDENTITY has no default on purpose: a server that has not been told how
 # to know its callers does not start.
+#
+# A tag can be moved to another image. To build with exactly one, name it by digest:
+#
+#   docker buildx imagetools inspect golang:1.26.8
+#   docker build --build-arg GO_IMAGE=golang@sha256:DIGEST -t berth-server .
 
-FROM --platform=$BUILDPLATFORM golang:1.26.3 AS build
+# The go directive of go.mod, which go itself enforces on any other image.
+ARG GO_VERSION=1.26.8
+ARG GO_IMAGE=golang:${GO_VERSION}
+
+FROM --platform=$BUILDPLATFORM ${GO_IMAGE} AS build
 ARG TARGETOS TARGETARCH
 WORKDIR /src
 COPY go.mod go.sum ./

@@ -1,6 +1,6 @@
 module github.com/berth-mcp/berth
 
-go 1.26.3
+go 1.26.8
 
 require (
 	cloud.google.com/go/artifactregistry v1.25.0

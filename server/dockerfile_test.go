@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/berth-mcp/berth/internal/toolchain"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -63,6 +64,15 @@ func (b buildah) baseImage(t *testing.T, tag string) {
 	b.run(t, "build", "--tag", tag, context)
 }
 
+// buildServer builds the Dockerfile, with more arguments if there are any.
+func (b buildah) buildServer(t *testing.T, tag string, args ...string) {
+	t.Helper()
+	b.run(t, append(append([]string{"build", "--pull-never", "--platform", "linux/" + runtime.GOARCH,
+		"--volume", goEnv(t, "GOROOT") + ":/usr/local/go:ro",
+		"--volume", filepath.Join(goEnv(t, "GOMODCACHE"), "cache", "download") + ":/modules:ro",
+		"--tag", tag}, args...), "..")...)
+}
+
 func goEnv(t *testing.T, name string) string {
 	t.Helper()
 	out, err := exec.Command("go", "env", name).Output()
@@ -70,37 +80,10 @@ func goEnv(t *testing.T, name string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// bases are the images that the Dockerfile starts from, but for scratch.
-func bases(t *testing.T) (images []string) {
-	t.Helper()
-	content, err := os.ReadFile("../Dockerfile")
-	require.NoError(t, err)
-	for line := range strings.Lines(string(content)) {
-		words := strings.Fields(line)
-		if len(words) < 2 || words[0] != "FROM" {
-			continue
-		}
-		for _, word := range words[1:] {
-			if !strings.HasPrefix(word, "--") {
-				if word != "scratch" {
-					images = append(images, word)
-				}
-				break
-			}
-		}
-	}
-	return images
-}
-
 func TestInteropTheDockerfileBuildsAServerThatAnswersMCP(t *testing.T) {
 	b := newBuildah(t)
-	for _, image := range bases(t) {
-		b.baseImage(t, "docker.io/library/"+image)
-	}
-	b.run(t, "build", "--pull-never", "--platform", "linux/"+runtime.GOARCH,
-		"--volume", goEnv(t, "GOROOT")+":/usr/local/go:ro",
-		"--volume", filepath.Join(goEnv(t, "GOMODCACHE"), "cache", "download")+":/modules:ro",
-		"--tag", "berth-server", "..")
+	b.baseImage(t, "docker.io/library/golang:"+strings.TrimPrefix(toolchain.Go, "go"))
+	b.buildServer(t, "berth-server")
 
 	var image struct {
 		OCIv1 struct {
@@ -153,6 +136,21 @@ func TestInteropTheDockerfileBuildsAServerThatAnswersMCP(t *testing.T) {
 		assert.Contains(t, string(encoded), `"client":"acme"`)
 		assert.Equal(t, "65532", owner(t, cmd.Process.Pid))
 	})
+}
+
+// The Dockerfile's own image is not there, so that only the one named by digest builds.
+func TestInteropTheDockerfileBuildsWithTheImageOfADigest(t *testing.T) {
+	b := newBuildah(t)
+	b.baseImage(t, "localhost/golang:any")
+	digest := b.run(t, "inspect", "--type", "image", "--format", "{{.FromImageDigest}}", "localhost/golang:any")
+	require.Regexp(t, `^sha256:[0-9a-f]{64}$`, digest)
+	b.buildServer(t, "berth-server", "--build-arg", "GO_IMAGE=localhost/golang@"+digest)
+	b.run(t, "inspect", "--type", "image", "berth-server")
+
+	out, err := b.command(t, "build", "--pull-never", "--build-arg",
+		"GO_IMAGE=localhost/golang@sha256:"+strings.Repeat("0", 64), "..").CombinedOutput()
+	require.Error(t, err, "another digest is another image")
+	assert.Contains(t, string(out), strings.Repeat("0", 64))
 }
 
 // owner is the user id of what runs in the container: the last in the line of

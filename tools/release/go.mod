@@ -2,7 +2,7 @@
 // releases and their check alone.
 module github.com/berth-mcp/berth/tools/release
 
-go 1.26.3
+go 1.26.8
 
 tool github.com/goreleaser/goreleaser/v2
 

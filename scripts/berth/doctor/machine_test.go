@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/berth-mcp/berth/internal/toolchain"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -79,6 +80,38 @@ func TestAToolTellsItsVersionAndOneThatFailsIsSaid(t *testing.T) {
 	assert.Contains(t, old.Says, "v3.99.0 is older than 3.250.0")
 	assert.NotEmpty(t, old.Mend)
 	assert.NoFileExists(t, filepath.Join(home, "run"), "gcloud writes files wherever it runs, so it is not run")
+}
+
+func TestTools_GoWithoutSecurityFixesIsAWarning(t *testing.T) {
+	home, root := machine(t), t.TempDir()
+	// It tells its version in the project's directory only, where it builds.
+	write(t, filepath.Join(home, "bin", "go"), `#!/bin/sh
+[ "$*" = "env GOVERSION" ] && read -r version <GOVERSION && echo "$version"
+`)
+	for _, test := range []struct {
+		gomod, found string
+		want         status
+	}{
+		{"go 1.25", "go1.26.3", warning},
+		{"go 1.25", "go1.25.12", warning},
+		{"go 1.25", "devel go1.26-1a2b3c4 Thu Jan 1", warning},
+		{"go 1.25", "gccgo 15", warning},
+		{"go 1.25", toolchain.Go, ok},
+		{"go 1.25", toolchain.Go + " X:nodwarf5", ok},
+		{"go 1.25", "devel go1.99-1a2b3c4 Thu Jan 1", ok},
+		{"go 1.25", "go1.99.0", ok},
+		{"go 1.99.1", "go1.99.0", warning},
+		{"go 1.99.1", "go1.99.1", ok},
+	} {
+		write(t, filepath.Join(root, "go.mod"), "module example.com/acme\n\n"+test.gomod+"\n")
+		write(t, filepath.Join(root, "GOVERSION"), test.found+"\n")
+		f := about(t, tools(t.Context(), stack{root: root}), "go")
+		assert.Equal(t, test.want, f.Status, "%s with %s: %s", test.gomod, test.found, f.Says)
+		assert.Contains(t, f.Says, test.found)
+		if test.want == warning {
+			assert.NotEmpty(t, f.Mend)
+		}
+	}
 }
 
 func TestTheStateIsWherePulumiWouldLook(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/version"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/berth-mcp/berth/internal/pathname"
+	"github.com/berth-mcp/berth/internal/toolchain"
 	"github.com/blang/semver"
 	"github.com/pulumi/pulumi/sdk/v3"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
@@ -26,29 +28,54 @@ type tool struct {
 	why     string
 	missing status
 	install string
-	tested  semver.Version // an older one is a doubt; zero where any will do
+	tooOld  func(root, version string) string // what is wrong with an old version; nil where any will do
 }
 
 var neededTools = []tool{
-	{"pulumi", []string{"version"}, "deploys the stack", wrong, "curl -fsSL https://get.pulumi.com | sh", sdk.Version},
-	// An old go fetches the one that go.mod names.
-	{"go", []string{"version"}, "compiles the program and the server", wrong, "see https://go.dev/dl/", semver.Version{}},
-	{"gcloud", nil, "logs people in; not needed where a service account deploys", warning, "see https://cloud.google.com/sdk/docs/install", semver.Version{}},
+	{"pulumi", []string{"version"}, "deploys the stack", wrong, "curl -fsSL https://get.pulumi.com | sh", oldPulumi},
+	// Not "go version": this is the Go that builds in the project's directory, which an
+	// older one on the PATH may have fetched because go.mod names it.
+	{"go", []string{"env", "GOVERSION"}, "compiles the program and the server", wrong, "see https://go.dev/dl/", oldGo},
+	{"gcloud", nil, "logs people in; not needed where a service account deploys", warning, "see https://cloud.google.com/sdk/docs/install", nil},
 }
 
 // tools looks at this machine: the programs, and where Pulumi keeps its state.
 func tools(ctx context.Context, s stack) []finding {
 	var findings []finding
 	for _, t := range neededTools {
-		findings = append(findings, t.look(ctx))
+		findings = append(findings, t.look(ctx, s.root))
 	}
 	return append(findings, backend(s)...)
+}
+
+// oldPulumi reports a version that Berth was not tested with.
+func oldPulumi(_, found string) string {
+	if v, err := semver.ParseTolerant(found); err == nil && v.LT(sdk.Version) {
+		return fmt.Sprintf("%s is older than %s, which Berth is tested with", found, sdk.Version)
+	}
+	return ""
+}
+
+// oldGo reports a Go whose standard library, which is part of the server's image, lacks
+// security fixes.
+func oldGo(root, found string) string {
+	required := toolchain.Required(filepath.Join(root, "go.mod"))
+	// A Go built from source has "devel" in front, and experiments follow.
+	release, _, _ := strings.Cut(strings.TrimPrefix(found, "devel "), " ")
+	if !version.IsValid(release) {
+		return fmt.Sprintf("%q is not a version of Go; the server's image needs %s or newer", found, required)
+	}
+	if version.Compare(release, required) < 0 {
+		return fmt.Sprintf("%s is older than %s and lacks security fixes, and so would the server's image, which it builds", found, required)
+	}
+	return ""
 }
 
 // versionTime bounds a tool's answer to the question for its version.
 const versionTime = 20 * time.Second
 
-func (t tool) look(ctx context.Context) finding {
+// look asks a tool for its version, in the project's directory.
+func (t tool) look(ctx context.Context, root string) finding {
 	path, err := exec.LookPath(t.name)
 	if err != nil {
 		return finding{Check: t.name, Status: t.missing, Says: "is not on the PATH; it " + t.why}.by(t.install)
@@ -59,16 +86,19 @@ func (t tool) look(ctx context.Context) finding {
 	ctx, cancel := context.WithTimeout(ctx, versionTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, t.version...)
+	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "PULUMI_SKIP_UPDATE_CHECK=true")
 	out, err := cmd.Output()
 	if err != nil {
-		return doubt(t.name, "%s does not tell its version: %v", path, err).by(shellQuoted(path) + " " + t.version[0])
+		return doubt(t.name, "%s does not tell its version: %v", path, err).by(shellQuoted(path) + " " + strings.Join(t.version, " "))
 	}
-	version, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	if found, err := semver.ParseTolerant(version); err == nil && found.LT(t.tested) {
-		return doubt(t.name, "%s is older than %s, which Berth is tested with", version, t.tested).by(t.install)
+	found, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	if t.tooOld != nil {
+		if problem := t.tooOld(root, found); problem != "" {
+			return doubt(t.name, "%s", problem).by(t.install)
+		}
 	}
-	return fine(t.name, "%s", version)
+	return fine(t.name, "%s", found)
 }
 
 // backend looks at where the state is, and at what opens the secrets in it. Pulumi
