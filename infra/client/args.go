@@ -61,7 +61,8 @@ type ServerArgs struct {
 
 	// Transformations change what is declared, for what has no field here. Each
 	// sees every resource of the server with the arguments of its type, such as
-	// *cloudrunv2.ServiceArgs, and the policies see what it made of them.
+	// *cloudrunv2.ServiceArgs, and the policies see what it made of them. It must not
+	// declare resources: they belong in the program, next to the server.
 	Transformations []pulumi.ResourceTransformation
 }
 

@@ -67,7 +67,8 @@ type planner struct {
 func (p *planner) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := policy.Resource{Type: args.TypeToken, Name: args.Name, Inputs: args.Inputs, Protected: args.RegisterRPC.GetProtect()}
+	r := policy.Resource{Type: args.TypeToken, Name: args.Name, Inputs: args.Inputs, Protected: args.RegisterRPC.GetProtect(),
+		IgnoreChanges: args.RegisterRPC.GetIgnoreChanges(), Transforms: len(args.RegisterRPC.GetTransforms()) > 0}
 	if parent := urn.URN(args.RegisterRPC.GetParent()); parent.IsValid() && parent.Type() != resource.RootStackType {
 		r.Parent = parent.Name()
 	}

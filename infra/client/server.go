@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/berth-mcp/berth/infra/image"
@@ -28,8 +29,9 @@ type ServerComponent struct {
 // of the policies, is reported whole before anything is declared. Several servers
 // in one program need different names and different clients.
 //
-// What opts change in the children is beyond the policies: say it with
-// [ServerArgs.Transformations].
+// What opts and the stack's transformations change in the children is not in the plan;
+// it is checked when a resource reaches the engine, and stops the update there. Say it
+// with [ServerArgs.Transformations] to have it reported before anything is declared.
 func NewServer(ctx *pulumi.Context, name string, args *ServerArgs, opts ...pulumi.ResourceOption) (*ServerComponent, error) {
 	if err := setting.Join("the server "+name, args.problems()); err != nil {
 		return nil, err
@@ -39,14 +41,23 @@ func NewServer(ctx *pulumi.Context, name string, args *ServerArgs, opts ...pulum
 	if err != nil {
 		return nil, err
 	}
+	intruders := &intruders{}
+	if err := intruders.guard(ctx); err != nil {
+		return nil, err
+	}
 	graph, err := plan(ctx.Context(), name, a, source)
-	if err != nil {
+	if err := errors.Join(intruders.err(), err); err != nil {
 		return nil, err
 	}
 	if err := policy.Check(graph); err != nil {
 		return nil, err
 	}
-	return declare(ctx, name, a, source, opts...)
+	server, err := declare(ctx, name, a, source, append(slices.Clone(opts),
+		pulumi.Transforms([]pulumi.ResourceTransform{enforcePolicies(ctx)}))...)
+	if err := errors.Join(intruders.err(), err); err != nil {
+		return nil, err
+	}
+	return server, nil
 }
 
 const componentType = "berth:client:Server"
@@ -55,7 +66,7 @@ const componentType = "berth:client:Server"
 func declare(ctx *pulumi.Context, name string, args *ServerArgs, source *image.Image, opts ...pulumi.ResourceOption) (*ServerComponent, error) {
 	component := &ServerComponent{}
 	b := &builder{Context: ctx, args: args, name: name, parent: component}
-	all := append(slices.Clone(opts), pulumi.Transformations(append(slices.Clone(args.Transformations), b.note)))
+	all := append(slices.Clone(opts), pulumi.Transformations(append(b.transformations(), b.intruders.refuse, b.note)))
 	if err := ctx.RegisterComponentResource(componentType, name, component, all...); err != nil {
 		return nil, err
 	}
@@ -63,6 +74,9 @@ func declare(ctx *pulumi.Context, name string, args *ServerArgs, source *image.I
 		return nil, err
 	}
 	if err := b.newGuard(); err != nil {
+		return nil, err
+	}
+	if err := b.intruders.err(); err != nil {
 		return nil, err
 	}
 	return component, ctx.RegisterResourceOutputs(component, pulumi.Map{
@@ -84,13 +98,14 @@ type builder struct {
 	apis    apiSet
 	account *serviceaccount.Account
 	// children are all that was declared of the server.
-	children []pulumi.Resource
+	children  []pulumi.Resource
+	intruders intruders
 }
 
 // note is a transformation that changes nothing. Pulumi knows of a component's
 // children only some time after they are declared.
 func (b *builder) note(r *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {
-	if r.Resource != b.parent {
+	if r.Resource != b.parent && !transforming() {
 		b.children = append(b.children, r.Resource)
 	}
 	return nil

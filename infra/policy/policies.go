@@ -9,40 +9,76 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
-// Types of resources that the policies look at.
-const (
-	service       = "gcp:cloudrunv2/service:Service"
-	account       = "gcp:serviceaccount/account:Account"
-	bucket        = "gcp:storage/bucket:Bucket"
-	api           = "gcp:projects/service:Service"
-	secretVersion = "gcp:secretmanager/secretVersion:SecretVersion"
-)
-
 // Policies are all that always holds for a client's server.
 var Policies = []Policy{
-	{"nobody may be let in but who is named", neverPublic},
-	{"Cloud Run must check every caller", invokerChecked},
-	{"a client's server grants nothing beyond what is its own", ownGrantsOnly},
-	{"an image is deployed by digest, for a tag can be moved", byDigest},
-	{"a server runs as the account that is its own", ownAccount},
-	{"everything says whose it is", labelled},
-	{"a secret belongs in Secret Manager, where only this server reads it", noPlainSecrets},
-	{"a bucket is open to no one but by its policy", privateBucket},
-	{"an API stays on for the project's other clients", apisStay},
+	{Name: "a client's server has the types of resources on its allow list and nothing beyond what is its own; declare others next to the server, in your program or in a stack of their own", Check: onAllowList(clientTypes)},
+	{Name: "nobody may be let in but who is named", Check: neverPublic},
+	{Name: "a grant is for principals of the kinds that it is made for", Check: membersOfKnownKinds},
+	{Name: "a grant gives the role that it is made for, to everyone in it at all times", Check: rolesAsIntended},
+	{Name: "what keeps it private is put back if it was changed by hand", Check: privacyNotIgnored},
+	{Name: "what is declared must be what was checked", Check: noTransforms},
+	{Name: "Cloud Run must check every caller", Check: invokerChecked},
+	{Name: "an image is deployed by digest, for a tag can be moved", Check: byDigest},
+	{Name: "a server runs as the account that is its own", Check: ownAccount, Graph: true},
+	{Name: "everything says whose it is", Check: labelled},
+	{Name: "a secret belongs in Secret Manager, where only this server reads it", Check: noPlainSecrets},
+	{Name: "a bucket is open to no one but by its policy", Check: privateBucket},
+	{Name: "a bucket is open to no one but by its policy", Check: ownBucketPolicy, Graph: true},
+	{Name: "an API stays on for the project's other clients", Check: apisStay},
 }
 
+// everybody are the names of all people, and of all with a Google account.
+var everybody = []string{"allusers", "allauthenticatedusers"}
+
+// neverPublic looks at every text in a grant, for a policy may be JSON within one; in
+// anything else, at texts that are nothing but such a name.
 func neverPublic(r Resource, _ []Resource) []string {
-	if !isGrant(r) {
-		return nil
-	}
+	_, isGrant := grants[r.Type]
 	var found []string
 	for _, s := range texts(resource.NewProperty(r.Inputs)) {
 		lower := strings.ToLower(s)
-		for _, everybody := range []string{"allusers", "allauthenticatedusers"} {
-			if strings.Contains(lower, everybody) {
-				found = append(found, "lets in "+everybody)
+		for _, name := range everybody {
+			if lower == name || isGrant && strings.Contains(lower, name) {
+				found = append(found, "lets in "+name)
 			}
 		}
+	}
+	return found
+}
+
+func membersOfKnownKinds(r Resource, _ []Resource) []string {
+	g, isGrant := grants[r.Type]
+	if !isGrant {
+		return nil
+	}
+	bindings, err := bindingsOf(r)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var found []string
+	for _, b := range bindings {
+		for _, member := range b.Members {
+			if !slices.ContainsFunc(g.members, func(prefix string) bool { return strings.HasPrefix(member, prefix) }) {
+				found = append(found, fmt.Sprintf("lets in %q, which is none of %s", member, strings.Join(g.members, ", ")))
+			}
+		}
+	}
+	return found
+}
+
+func rolesAsIntended(r Resource, _ []Resource) []string {
+	g := grants[r.Type]
+	if g.roles == nil {
+		return nil
+	}
+	var found []string
+	if role := text(at(r.Inputs, "role")); !slices.Contains(g.roles, role) {
+		found = append(found, fmt.Sprintf("gives the role %q, which is none of %s", role, strings.Join(g.roles, ", ")))
+	}
+	// To IAM a role under a condition is another binding: without one, nothing would be
+	// authoritative.
+	if !at(r.Inputs, "condition").IsNull() {
+		found = append(found, "gives its role under a condition")
 	}
 	return found
 }
@@ -55,29 +91,6 @@ func invokerChecked(r Resource, _ []Resource) []string {
 		return []string{"invokerIamDisabled is not false"}
 	}
 	return nil
-}
-
-// grants are the resources that change who may do what, and may be declared: each on
-// one service, secret or bucket.
-var grants = []string{
-	"gcp:cloudrunv2/serviceIamBinding:ServiceIamBinding",
-	"gcp:secretmanager/secretIamBinding:SecretIamBinding",
-	"gcp:secretmanager/secretIamMember:SecretIamMember",
-	"gcp:storage/bucketIAMPolicy:BucketIAMPolicy",
-}
-
-func ownGrantsOnly(r Resource, _ []Resource) []string {
-	if isGrant(r) && !slices.Contains(grants, r.Type) {
-		return []string{"is a grant of that kind"}
-	}
-	return nil
-}
-
-// isGrant says if a resource changes who may do what, by its type:
-// gcp:projects/iAMMember:IAMMember.
-func isGrant(r Resource) bool {
-	_, kind, _ := strings.Cut(r.Type, "/")
-	return strings.Contains(strings.ToLower(kind), "iam")
 }
 
 var digest = regexp.MustCompile(`@sha256:[0-9a-f]{64}$`)
@@ -109,11 +122,11 @@ func ownAccount(r Resource, graph []Resource) []string {
 
 // labelsOf says which property holds the labels of the types that have any.
 var labelsOf = map[string]resource.PropertyKey{
-	service: "labels",
-	bucket:  "labels",
-	"gcp:artifactregistry/repository:Repository": "labels",
-	"gcp:secretmanager/secret:Secret":            "labels",
-	"gcp:monitoring/alertPolicy:AlertPolicy":     "userLabels",
+	service:     "labels",
+	bucket:      "labels",
+	repository:  "labels",
+	secret:      "labels",
+	alertPolicy: "userLabels",
 }
 
 func labelled(r Resource, _ []Resource) []string {
@@ -158,7 +171,7 @@ func LooksSecret(name, value string) bool {
 	return value != "" && secretName.MatchString(name) || secretValue.MatchString(value)
 }
 
-func privateBucket(r Resource, graph []Resource) []string {
+func privateBucket(r Resource, _ []Resource) []string {
 	if r.Type != bucket {
 		return nil
 	}
@@ -169,12 +182,16 @@ func privateBucket(r Resource, graph []Resource) []string {
 	if text(at(r.Inputs, "publicAccessPrevention")) != "enforced" {
 		found = append(found, "publicAccessPrevention is not enforced")
 	}
-	if !slices.ContainsFunc(graph, func(other Resource) bool {
-		return other.Type == "gcp:storage/bucketIAMPolicy:BucketIAMPolicy" && text(at(other.Inputs, "bucket")) == text(at(r.Inputs, "name"))
-	}) {
-		found = append(found, "has no policy of its own")
-	}
 	return found
+}
+
+func ownBucketPolicy(r Resource, graph []Resource) []string {
+	if r.Type != bucket || slices.ContainsFunc(graph, func(other Resource) bool {
+		return other.Type == bucketPolicy && text(at(other.Inputs, "bucket")) == text(at(r.Inputs, "name"))
+	}) {
+		return nil
+	}
+	return []string{"has no policy of its own"}
 }
 
 func apisStay(r Resource, _ []Resource) []string {

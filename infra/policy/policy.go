@@ -7,6 +7,7 @@
 package policy
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -20,6 +21,9 @@ type Resource struct {
 	Parent     string               // name of the component, or empty
 	DependsOn  []string             // "type name", sorted: what must be there first
 	Protected  bool
+	// IgnoreChanges are paths of properties that keep what the cloud has.
+	IgnoreChanges []string
+	Transforms    bool // functions change it in the engine, after the program
 }
 
 // Policy is one thing that always holds.
@@ -27,22 +31,78 @@ type Policy struct {
 	Name string
 	// Check gives what is wrong with a resource, in a few words, or nothing.
 	Check func(Resource, []Resource) []string
+	Graph bool // it looks at the other resources, too
 }
 
+// Check reports every breach by a client's server, or nil.
+func Check(graph []Resource) error { return Client.Check(graph) }
+
 // Check reports every breach of every policy, or nil.
-func Check(graph []Resource) error {
+func (k Kind) Check(graph []Resource) error {
 	var problems []error
-	for _, p := range Policies {
+	for _, p := range k.Policies {
 		for _, r := range graph {
-			for _, what := range p.Check(r, graph) {
-				problems = append(problems, fmt.Errorf("  %s (%s): %s, but %s", r.Name, r.Type, what, p.Name))
-			}
+			problems = append(problems, p.breaches(r, graph)...)
 		}
 	}
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("what would be declared breaks the policies, and nothing was changed; mend the transformation that asks for it:\n%w", err)
 	}
 	return nil
+}
+
+// CheckOne reports every breach that a resource is by itself, as it reaches the engine,
+// or nil. If final, what it grants must be known; in a preview it may not be yet.
+func (k Kind) CheckOne(r Resource, final bool) error {
+	var problems []error
+	for _, p := range k.Policies {
+		if !p.Graph {
+			problems = append(problems, p.breaches(r, nil)...)
+		}
+	}
+	if _, isGrant := grants[r.Type]; isGrant && final && r.Inputs.ContainsUnknowns() {
+		problems = append(problems, fmt.Errorf("  %s (%s): has a value that is not known, so that nobody can tell who is let in", r.Name, r.Type))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return fmt.Errorf("a resource breaks the policies and is not declared; fix the transformation that asks for it:\n%w", err)
+	}
+	return nil
+}
+
+func (p Policy) breaches(r Resource, graph []Resource) []error {
+	var problems []error
+	for _, what := range p.Check(r, graph) {
+		problems = append(problems, fmt.Errorf("  %s (%s): %s, but %s", r.Name, r.Type, what, p.Name))
+	}
+	return problems
+}
+
+// binding is who has a role.
+type binding struct {
+	Role    string   `json:"role"`
+	Members []string `json:"members"`
+}
+
+// bindingsOf returns what a grant says, as far as it is known.
+func bindingsOf(r Resource) ([]binding, error) {
+	if r.Type == bucketPolicy {
+		var policy struct{ Bindings []binding }
+		data := text(at(r.Inputs, "policyData"))
+		if data == "" {
+			return nil, nil
+		}
+		if err := json.Unmarshal([]byte(data), &policy); err != nil {
+			return nil, errors.New("policyData is not an IAM policy in JSON")
+		}
+		return policy.Bindings, nil
+	}
+	b := binding{Role: text(at(r.Inputs, "role"))}
+	for _, member := range append(elements(at(r.Inputs, "members")), at(r.Inputs, "member")) {
+		if s := text(member); s != "" {
+			b.Members = append(b.Members, s)
+		}
+	}
+	return []binding{b}, nil
 }
 
 // at gives the value at a path of property names, with secrets opened; null where

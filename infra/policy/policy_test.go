@@ -78,6 +78,13 @@ func TestEveryBreachIsReportedWithItsResourceAndThePolicy(t *testing.T) {
 		"the whole world among the members":      {"developers", "members[0]", "allUsers", []string{"developers", "lets in allusers"}},
 		"everybody with an account":              {"developers", "members[0]", "allAuthenticatedUsers", []string{"lets in allauthenticatedusers"}},
 		"the whole world in a bucket's policy":   {"policy", "policyData", `{"bindings":[{"members":["allUsers"]}]}`, []string{"policy", "lets in allusers"}},
+		"whoever may view the project":           {"developers", "members[0]", "projectViewer:acme-prod", []string{`lets in "projectViewer:acme-prod"`}},
+		"a role that holds more":                 {"developers", "role", "roles/run.admin", []string{`the role "roles/run.admin"`}},
+		"a role of one's own":                    {"developers", "role", "projects/p/roles/invoke", []string{`the role "projects/p/roles/invoke"`}},
+		"a role at times":                        {"developers", "condition", inputs{"expression": "true"}, []string{"under a condition"}},
+		"a bucket's policy that is none":         {"policy", "policyData", "allow", []string{"not an IAM policy"}},
+		"editors in a bucket's policy":           {"policy", "policyData", `{"bindings":[{"members":["projectEditor:p"]}]}`, []string{`lets in "projectEditor:p"`}},
+		"the whole world in anything else":       {"service", "template.containers[0].envs[0].value", "allUsers", []string{"service", "lets in allusers"}},
 		"a service that checks nobody":           {"service", "invokerIamDisabled", true, []string{"service", "invokerIamDisabled"}},
 		"a service that does not say":            {"service", "invokerIamDisabled", nil, []string{"invokerIamDisabled is not false"}},
 		"a tag":                                  {"service", "template.containers[0].image", "example.com/server:v1", []string{`"example.com/server:v1"`, "by digest"}},
@@ -118,6 +125,64 @@ func TestAGrantBeyondTheClientsOwnIsABreach(t *testing.T) {
 		graph := good()
 		graph["grant"] = Resource{Type: kind, Name: "grant", Inputs: resource.PropertyMap{"role": resource.NewProperty("roles/run.invoker")}}
 		assert.ErrorContains(t, Check(list(graph)), "nothing beyond what is its own", kind)
+	}
+}
+
+func TestCheck_RefusesTypesThatAreNotOnTheAllowList(t *testing.T) {
+	for _, kind := range []string{
+		"gcp:storage/bucketACL:BucketACL", "gcp:storage/bucketAccessControl:BucketAccessControl",
+		"gcp:storage/defaultObjectAccessControl:DefaultObjectAccessControl", "gcp:storage/bucketIAMMember:BucketIAMMember",
+		"gcp:serviceaccount/key:Key", "gcp:bigquery/datasetAccess:DatasetAccess", "gcp:compute/forwardingRule:ForwardingRule",
+		"gcp:cloudrun/iamPolicy:IamPolicy", "gcp:cloudrun/service:Service", "gcp:cloudrunv2/job:Job", "gcp:cloudrunv2/jobIamMember:JobIamMember",
+		"gcp:projects/iAMBinding:IAMBinding", "gcp:projects/iAMCustomRole:IAMCustomRole", "pulumi:providers:gcp",
+		"gcp:cloudrunv2/service:service", "gcp:future/door:Door", "",
+	} {
+		for name, k := range map[string]Kind{"client": Client, "project": Project} {
+			extra := Resource{Type: kind, Name: "extra", Inputs: resource.PropertyMap{}}
+			for _, err := range []error{k.Check([]Resource{extra}), k.CheckOne(extra, true)} {
+				assert.ErrorContains(t, err, "extra ("+kind+")", name)
+				assert.ErrorContains(t, err, "allow list", name)
+			}
+		}
+	}
+}
+
+func TestCheck_OptionsCannotKeepWhatWasOpenedByHand(t *testing.T) {
+	tests := map[string][]string{
+		"developers": {"members", "members[0]", "*", "role", "["},
+		"policy":     {"policyData"},
+		"service":    {"invokerIamDisabled", `["invokerIamDisabled"]`, "*"},
+		"bucket":     {"publicAccessPrevention", "uniformBucketLevelAccess"},
+	}
+	for name, paths := range tests {
+		for _, path := range paths {
+			graph := good()
+			r := graph[name]
+			r.IgnoreChanges = []string{"client", path}
+			if name != "service" && name != "bucket" {
+				r.IgnoreChanges = []string{path}
+			}
+			graph[name] = r
+			require.ErrorContains(t, Check(list(graph)), "ignores changes of", "%s %s", name, path)
+		}
+	}
+	graph := good()
+	r := graph["service"]
+	r.IgnoreChanges = []string{"client", "clientVersion", "template.containers[0].image"}
+	graph["service"] = r
+	assert.NoError(t, Check(list(graph)))
+}
+
+func TestCheckOne_MustKnowWhomItLetsIn(t *testing.T) {
+	developers := good()["developers"]
+	developers.Inputs["members"] = resource.NewProperty([]resource.PropertyValue{resource.MakeComputed(resource.NewProperty(""))})
+	assert.NoError(t, Client.CheckOne(developers, false), "a preview does not know it yet")
+	assert.ErrorContains(t, Client.CheckOne(developers, true), "not known")
+
+	developers.Inputs["members"] = resource.MakeSecret(resource.NewProperty([]resource.PropertyValue{resource.NewProperty("allUsers")}))
+	assert.ErrorContains(t, Client.CheckOne(developers, false), "lets in allusers")
+	for name, r := range good() {
+		assert.NoError(t, Client.CheckOne(r, true), name)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/berth-mcp/berth/infra/graphtest"
+	"github.com/berth-mcp/berth/infra/policy"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
@@ -70,6 +71,32 @@ func TestWhatAProjectStackDeclares(t *testing.T) {
 			require.NoError(t, err)
 			graph.Golden(t, name)
 		})
+	}
+}
+
+func TestProjectTypes_AreExactlyThoseThatAreDeclared(t *testing.T) {
+	graph, err := run(t, everything)
+	require.NoError(t, err)
+	declared := map[string]bool{}
+	for _, r := range graph {
+		declared[r.Type] = true
+	}
+	for _, token := range policy.Project.Types {
+		assert.True(t, declared[token], "%s is on the allow list, but the stack does not declare it; remove it", token)
+		delete(declared, token)
+	}
+	assert.Empty(t, declared, "declared, but not on the allow list")
+}
+
+func TestWhatAProjectStackDeclares_KeepsThePolicies(t *testing.T) {
+	for name, changes := range map[string]settings{"minimal": nil, "everything": everything, "nothing": nothing} {
+		declared, err := run(t, changes)
+		require.NoError(t, err)
+		var graph []policy.Resource
+		for _, r := range declared {
+			graph = append(graph, policy.Resource{Type: r.Type, Name: r.Name, Inputs: resource.NewPropertyMapFromMap(r.Inputs)})
+		}
+		assert.NoError(t, policy.Project.Check(graph), name)
 	}
 }
 
