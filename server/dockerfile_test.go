@@ -54,23 +54,18 @@ func (b buildah) run(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-func (b buildah) baseImage(t *testing.T, tag string) {
+// image makes an image of busybox as sh and of other files, which may be run.
+func (b buildah) image(t *testing.T, tag, dockerfile string, files map[string]string) {
 	t.Helper()
 	context := t.TempDir()
 	shell, err := os.ReadFile("/bin/busybox") // of Debian's busybox-static
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(context, "sh"), shell, 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(context, "Dockerfile"), []byte(golangImage), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(context, "Dockerfile"), []byte(dockerfile), 0o644))
+	for name, content := range files {
+		require.NoError(t, os.WriteFile(filepath.Join(context, name), []byte(content), 0o755))
+	}
 	b.run(t, "build", "--tag", tag, context)
-}
-
-// buildServer builds the Dockerfile, with more arguments if there are any.
-func (b buildah) buildServer(t *testing.T, tag string, args ...string) {
-	t.Helper()
-	b.run(t, append(append([]string{"build", "--pull-never", "--platform", "linux/" + runtime.GOARCH,
-		"--volume", goEnv(t, "GOROOT") + ":/usr/local/go:ro",
-		"--volume", filepath.Join(goEnv(t, "GOMODCACHE"), "cache", "download") + ":/modules:ro",
-		"--tag", tag}, args...), "..")...)
 }
 
 func goEnv(t *testing.T, name string) string {
@@ -82,8 +77,11 @@ func goEnv(t *testing.T, name string) string {
 
 func TestInteropTheDockerfileBuildsAServerThatAnswersMCP(t *testing.T) {
 	b := newBuildah(t)
-	b.baseImage(t, "docker.io/library/golang:"+strings.TrimPrefix(toolchain.Go, "go"))
-	b.buildServer(t, "berth-server")
+	b.image(t, "docker.io/library/golang:"+strings.TrimPrefix(toolchain.Go, "go"), golangImage, nil)
+	b.run(t, "build", "--pull-never", "--platform", "linux/"+runtime.GOARCH,
+		"--volume", goEnv(t, "GOROOT")+":/usr/local/go:ro",
+		"--volume", filepath.Join(goEnv(t, "GOMODCACHE"), "cache", "download")+":/modules:ro",
+		"--tag", "berth-server", "..")
 
 	var image struct {
 		OCIv1 struct {
@@ -138,19 +136,28 @@ func TestInteropTheDockerfileBuildsAServerThatAnswersMCP(t *testing.T) {
 	})
 }
 
-// The Dockerfile's own image is not there, so that only the one named by digest builds.
+// namedImage is a base that is told from the Dockerfile's own by what its go makes.
+const namedImage = `FROM scratch
+COPY sh /bin/sh
+COPY sh /bin/mkdir
+COPY go /bin/go
+ENV PATH=/bin
+`
+
 func TestInteropTheDockerfileBuildsWithTheImageOfADigest(t *testing.T) {
 	b := newBuildah(t)
-	b.baseImage(t, "localhost/golang:any")
-	digest := b.run(t, "inspect", "--type", "image", "--format", "{{.FromImageDigest}}", "localhost/golang:any")
+	b.image(t, "localhost/golang:any", namedImage, map[string]string{"go": "#!/bin/sh\nmkdir -p /out && echo made by the named image > /out/server\n"})
+	digest := b.run(t, "images", "--format", "{{.Digest}}", "localhost/golang:any")
 	require.Regexp(t, `^sha256:[0-9a-f]{64}$`, digest)
-	b.buildServer(t, "berth-server", "--build-arg", "GO_IMAGE=localhost/golang@"+digest)
-	b.run(t, "inspect", "--type", "image", "berth-server")
+	b.run(t, "build", "--pull-never", "--build-arg", "GO_IMAGE=localhost/golang@"+digest, "--tag", "berth-server", "..")
+	server, err := os.ReadFile(filepath.Join(b.run(t, "mount", b.run(t, "from", "--pull-never", "berth-server")), "server"))
+	require.NoError(t, err)
+	assert.Equal(t, "made by the named image\n", string(server))
 
-	out, err := b.command(t, "build", "--pull-never", "--build-arg",
-		"GO_IMAGE=localhost/golang@sha256:"+strings.Repeat("0", 64), "..").CombinedOutput()
-	require.Error(t, err, "another digest is another image")
-	assert.Contains(t, string(out), strings.Repeat("0", 64))
+	another := "localhost/golang@sha256:" + strings.Repeat("0", 64)
+	out, err := b.command(t, "build", "--pull-never", "--build-arg", "GO_IMAGE="+another, "..").CombinedOutput()
+	require.Error(t, err, "no other image is taken")
+	assert.Contains(t, string(out), another)
 }
 
 // owner is the user id of what runs in the container: the last in the line of

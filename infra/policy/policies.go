@@ -58,7 +58,8 @@ func membersOfKnownKinds(r Resource, _ []Resource) []string {
 	var found []string
 	for _, b := range bindings {
 		for _, member := range b.Members {
-			if !slices.ContainsFunc(g.members, func(prefix string) bool { return strings.HasPrefix(member, prefix) }) {
+			known := func(prefix string) bool { return strings.HasPrefix(member, prefix) }
+			if !slices.ContainsFunc(g.members, known) && !slices.Contains(everybody, strings.ToLower(member)) {
 				found = append(found, fmt.Sprintf("lets in %q, which is none of %s", member, strings.Join(g.members, ", ")))
 			}
 		}
