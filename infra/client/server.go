@@ -41,12 +41,12 @@ func NewServer(ctx *pulumi.Context, name string, args *ServerArgs, opts ...pulum
 	if err != nil {
 		return nil, err
 	}
-	intruders := &intruders{}
-	if err := intruders.guard(ctx); err != nil {
+	added := &intruders{}
+	if err := added.guard(ctx); err != nil {
 		return nil, err
 	}
 	graph, err := plan(ctx.Context(), name, a, source)
-	if err := errors.Join(intruders.err(), err); err != nil {
+	if err := errors.Join(added.err(), err); err != nil {
 		return nil, err
 	}
 	if err := policy.Check(graph); err != nil {
@@ -54,7 +54,7 @@ func NewServer(ctx *pulumi.Context, name string, args *ServerArgs, opts ...pulum
 	}
 	server, err := declare(ctx, name, a, source, append(slices.Clone(opts),
 		pulumi.Transforms([]pulumi.ResourceTransform{enforcePolicies(ctx)}))...)
-	if err := errors.Join(intruders.err(), err); err != nil {
+	if err := errors.Join(added.err(), err); err != nil {
 		return nil, err
 	}
 	return server, nil
