@@ -45,16 +45,17 @@ func (f *feature) isAt(uri string) bool {
 }
 
 // spellings returns what a handler may make of a URI: as it is, decoded once or more
-// often, and each of these in its normal form.
+// often, and each of these in its normal form, with its query and without.
 func spellings(uri string) []string {
-	found := []string{uri, normal(uri)}
-	for range maxDecodings {
+	var found []string
+	for range 1 + maxDecodings {
+		asked, _, _ := strings.Cut(uri, "?")
+		found = append(found, uri, normal(uri), normal(asked))
 		decoded, err := url.PathUnescape(uri)
 		if err != nil || decoded == uri {
 			break
 		}
 		uri = decoded
-		found = append(found, uri, normal(uri))
 	}
 	return found
 }

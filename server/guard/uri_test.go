@@ -36,6 +36,8 @@ func TestGuard_AsksForTheRoleOfEverySpellingOfAURI(t *testing.T) {
 		"a doubled slash":                {"files://all//secret.txt", "files://all/secret.txt is for the role admin"},
 		"a slash at the end":             {"files://all/secret.txt/", "files://all/secret.txt is for the role admin"},
 		"a fragment":                     {"files://all/secret.txt#x", "files://all/secret.txt is for the role admin"},
+		"a query":                        {"files://all/secret.txt?x=1", "files://all/secret.txt is for the role admin"},
+		"an encoded query":               {"files://all/secret.txt%3Fx", "files://all/secret.txt is for the role admin"},
 		"a scheme in capitals":           {"FILES://all/secret.txt", "files://all/secret.txt is for the role admin"},
 		"a host in capitals":             {"files://ALL/secret.txt", "files://all/secret.txt is for the role admin"},
 		"two templates":                  {"files://all/managers/x", "files://all/managers/{name} is for the role manager"},
