@@ -72,7 +72,7 @@ func TestAnExportHoldsWhatOneMaySee(t *testing.T) {
 		require.NoError(t, err)
 		assert.Contains(t, out, "Public work")
 		assert.NotContains(t, out, "Secret")
-		assert.NotContains(t, out, "D2")
+		assert.NotRegexp(t, `\bD2\b`, out) // an id of the history may hold these letters
 	}
 }
 
