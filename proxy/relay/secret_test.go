@@ -51,6 +51,9 @@ func TestNothingIsAnsweredWithoutTheSecretOfThePath(t *testing.T) {
 	server := upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		asked <- r.URL.Path
 		assert.NotContains(t, fmt.Sprint(r.URL, r.Header), pathSecret, "it stays on this machine")
+		if r.URL.Path == "/login" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
 		if r.Method == http.MethodGet {
 			w.Header().Set("Content-Type", "text/event-stream")
 			fmt.Fprint(w, "event: endpoint\ndata: /messages?session=1\n\n")
@@ -91,9 +94,12 @@ func TestNothingIsAnsweredWithoutTheSecretOfThePath(t *testing.T) {
 	r.Header.Set("Accept", "text/event-stream")
 	_, body := do(t, r)
 	assert.Equal(t, "event: endpoint\ndata: /"+pathSecret+"/acme/messages?session=1\n\n", body, "an older editor finds the way back")
-	r, err = http.NewRequestWithContext(t.Context(), http.MethodPost, origin+"/.well-known/oauth-protected-resource/"+pathSecret+"/acme/mcp", nil)
-	require.NoError(t, err)
-	do(t, r) // is logged, too
+	for _, path := range []string{"/" + pathSecret + "/acme/login", "/.well-known/oauth-protected-resource/" + pathSecret + "/acme/mcp"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, origin+path, nil)
+		require.NoError(t, err)
+		do(t, r)
+	}
+	assert.Contains(t, log.String(), "path=/.well-known/oauth-protected-resource/acme/mcp")
 	assert.NotContains(t, log.String(), pathSecret)
 }
 
