@@ -24,6 +24,7 @@ ARG TARGETOS TARGETARCH
 WORKDIR /src
 COPY go.mod go.sum ./
 COPY server ./server
+COPY internal/ascii ./internal/ascii
 COPY internal/plaintext ./internal/plaintext
 # No `go mod download`: it would fetch the modules of the whole project, of
 # which the server needs a few.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -49,11 +50,17 @@ func TestAccess_SubjectRuleNamesOneOfTwoWithTheSameAddress(t *testing.T) {
 
 func TestAccess_FoldsASCIIOnly(t *testing.T) {
 	access := guard.Access{Roles: map[guard.Role][]string{
-		guard.Manager:     {"user:\u212Aim@example.com", "serviceAccount:\u212Aim@example.com"},
-		guard.Contributor: {"domain:\u212Aiosk.example"},
+		guard.Manager:     {"user:KIM@Example.com"},
+		guard.Contributor: {"domain:KIOSK.example"},
 	}}
-	assert.Equal(t, guard.Viewer, roleOf(t, access, person("kim@example.com")))
-	assert.Equal(t, guard.Viewer, roleOf(t, access, person("ada@kiosk.example")))
+	assert.Equal(t, guard.Manager, roleOf(t, access, person("kim@example.com")))
+	assert.Equal(t, guard.Contributor, roleOf(t, access, person("ada@kiosk.example")))
+	for _, rule := range []string{"user:\u212Aim@example.com", "serviceAccount:\u212Aim@example.com", "domain:\u212Aiosk.example"} {
+		g := newGuarded(guard.Options{Access: guard.Access{Roles: map[guard.Role][]string{guard.Manager: {rule}}}})
+		inside, _ := mcp.NewInMemoryTransports()
+		_, err := g.guard.Connect(t.Context(), inside)
+		assert.ErrorContains(t, err, "characters other than ASCII", rule)
+	}
 }
 
 func TestAccess_CheckTellsOfEachRuleThatNamesNobody(t *testing.T) {
