@@ -33,12 +33,12 @@ const (
 
 // A reloader keeps the targets of a relay, or of a sender, as the file of clients says.
 type reloader struct {
-	common   *common
-	args     []string // the clients that are served; none: all in the file
-	targets  func([]relay.Target)
-	tokens   *token.Source
-	log      *slog.Logger
-	onHangup bool // SIGHUP reloads, too
+	common  *common
+	args    []string // the clients that are served; none: all in the file
+	targets func([]relay.Target)
+	tokens  *token.Source
+	log     *slog.Logger
+	hangup  chan os.Signal // gets SIGHUP, once [reloader.catchHangup] was called
 
 	file    config.File // as it was last read
 	state   filestate.State
@@ -52,26 +52,33 @@ type reloader struct {
 	looked  <-chan error       // its outcome
 }
 
+// catchHangup has SIGHUP reload the file from now on, until stop is called. Until then the
+// signal ends the process.
+//
+// A terminal that is closed sends SIGHUP, too, and it must go on to end what was started
+// there; nohup has it ignored. In both cases nothing changes.
+func (r *reloader) catchHangup() (stop func()) {
+	if term.IsTerminal(int(os.Stdin.Fd())) || signal.Ignored(syscall.SIGHUP) {
+		return func() {}
+	}
+	r.hangup = make(chan os.Signal, 1)
+	signal.Notify(r.hangup, syscall.SIGHUP)
+	return func() { signal.Stop(r.hangup) }
+}
+
 // follow reloads when the file changes, on SIGHUP, and for services not found so far, until
 // the context is done.
 func (r *reloader) follow(ctx context.Context) {
 	ctx, stop := context.WithCancel(ctx)
 	defer r.looking.Wait()
 	defer stop()
-	hangup := make(chan os.Signal, 1)
-	// A terminal that is closed sends this signal, too, and it must go on to end what was
-	// started there; nohup has it ignored.
-	if r.onHangup && !term.IsTerminal(int(os.Stdin.Fd())) && !signal.Ignored(syscall.SIGHUP) {
-		signal.Notify(hangup, syscall.SIGHUP)
-		defer signal.Stop(hangup)
-	}
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-hangup:
+		case <-r.hangup:
 			r.reload(ctx)
 		case err := <-r.looked:
 			if ctx.Err() != nil {

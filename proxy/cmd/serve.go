@@ -50,7 +50,7 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 	if len(targets) == 0 {
 		return err
 	}
-	r := &reloader{common: c, args: args, tokens: tokens, log: log, onHangup: true, file: file, state: c.read, clients: clients}
+	r := &reloader{common: c, args: args, tokens: tokens, log: log, file: file, state: c.read, clients: clients}
 	r.found(err)
 	var older *bridge.SSE // sends through the proxy, and so is made after it
 	debug.SetGCPercent(gcPercent)
@@ -71,6 +71,9 @@ func (c *common) serve(command *cobra.Command, args []string) error {
 	older = bridge.NewSSE(proxy.Sender(), log)
 	operate.Register(proxy, proxy.Sender().Sender, version())
 	c.showPage(command, proxy, tokens, log)
+	if inFile(args) {
+		defer r.catchHangup()() // before a supervisor is told that the proxy is ready
+	}
 	if err := announce(command.OutOrStdout(), c.shownURL(command.OutOrStdout(), proxy), targets); err != nil {
 		return errors.Join(fmt.Errorf("write to standard output: %w", err), proxy.Close())
 	}
