@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 
+	"github.com/berth-mcp/berth/internal/pathname"
 	"github.com/berth-mcp/berth/proxy/filestate"
 	"github.com/berth-mcp/berth/proxy/ownfile"
 	"github.com/berth-mcp/berth/proxy/relay"
@@ -87,7 +88,7 @@ func prepareSecret(name string) error {
 	case info.Size() > maxSecretFile:
 		return fmt.Errorf("%s is larger than %d bytes, too large for a secret", name, maxSecretFile)
 	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("%s is open to others (mode %#o): run `chmod 600 %s`", name, info.Mode().Perm(), name)
+		return fmt.Errorf("%s is open to others (mode %#o): run `chmod 600 %s`", name, info.Mode().Perm(), pathname.Quote(name))
 	}
 	return nil
 }

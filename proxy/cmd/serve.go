@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/berth-mcp/berth/internal/pathname"
 	"github.com/berth-mcp/berth/internal/plaintext"
 	"github.com/berth-mcp/berth/proxy/address"
 	"github.com/berth-mcp/berth/proxy/bridge"
@@ -122,7 +123,7 @@ func (c *common) connectAgain(secret string) string {
 		words = append(words, "EDITOR...")
 	}
 	if standard, err := config.DefaultFile(); err != nil || c.configFile != standard {
-		words = append(words, "--config", c.configFile)
+		words = append(words, "--config", pathname.Quote(c.configFile))
 	}
 	if c.port != address.DefaultPort {
 		words = append(words, "--port", strconv.Itoa(c.port))

@@ -167,7 +167,7 @@ func TestDoctor_NamesCommandThatClosesFiles(t *testing.T) {
 
 	require.NoError(t, os.Chmod(cursor, 0o644)) // as an editor may leave it that writes the file
 	said, _ = runs(t, exitFailed, "doctor", "--path-secret", "--port=1")
-	found := regexp.MustCompile(`failed +secret +others can read it in the files of Cursor: run (chmod 600 .*)`).FindStringSubmatch(said)
+	found := regexp.MustCompile(`failed +secret +others can read it in the files of Cursor: run ` + "`(chmod 600 .*)`").FindStringSubmatch(said)
 	require.NotNil(t, found, said)
 	fix := command(t, "/bin/sh", []string{"PATH=" + os.Getenv("PATH")}, "-c", found[1])
 	out, err := fix.CombinedOutput()

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 
+	"github.com/berth-mcp/berth/internal/pathname"
 	"github.com/berth-mcp/berth/proxy/editors"
 )
 
@@ -52,7 +52,7 @@ func (d *Doctor) checkSecret() []Result {
 		for _, f := range files {
 			names = append(names, f.Name)
 			if f.ForOthers {
-				exposed = append(exposed, shellQuoted(f.Name))
+				exposed = append(exposed, pathname.Quote(f.Name))
 			}
 		}
 		r := Result{Check: Secret, Status: OK, Message: fmt.Sprintf("only you can read it in the files of %s", e.Title)}
@@ -64,22 +64,12 @@ func (d *Doctor) checkSecret() []Result {
 		case d.Place.System.OS == "windows":
 			r.Status, r.Message = Unknown, fmt.Sprintf("whether others can read it in %s is not checked on Windows: look with icacls, or use `berth-proxy install %s --stdio`, which needs no secret", strings.Join(names, ", "), e.ID)
 		case len(exposed) > 0:
-			r.Status, r.Message = Failed, fmt.Sprintf("others can read it in the files of %s: run chmod 600 %s", e.Title, strings.Join(exposed, " "))
+			r.Status, r.Message = Failed, fmt.Sprintf("others can read it in the files of %s: run `chmod 600 %s`", e.Title, strings.Join(exposed, " "))
 		}
 		results = append(results, r)
 	}
 	return results
 }
-
-// shellQuoted is a word as a shell takes it.
-func shellQuoted(word string) string {
-	if plainWord.MatchString(word) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./@%+=:,-]+$`)
 
 // isAbout reports whether an entry is for one of the clients that are looked at.
 func (d *Doctor) isAbout(i editors.Installed) bool {

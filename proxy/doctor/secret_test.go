@@ -55,7 +55,7 @@ func TestDoctor_FailsOnSecretThatOthersCanRead(t *testing.T) {
 			for _, name := range test.open {
 				require.NoError(t, os.Chmod(name, mode))
 			}
-			assert.Equal(t, []doctor.Result{{Check: doctor.Secret, Status: doctor.Failed, Message: "others can read it in the files of Codex CLI: run chmod 600 " + test.want}}, about(), name)
+			assert.Equal(t, []doctor.Result{{Check: doctor.Secret, Status: doctor.Failed, Message: "others can read it in the files of Codex CLI: run `chmod 600 " + test.want + "`"}}, about(), name)
 			for _, name := range test.open {
 				require.NoError(t, os.Chmod(name, 0o600))
 			}

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"strings"
 )
 
 // A Kind is a kind of files.
@@ -71,12 +70,3 @@ func (k Kind) checkRegular(path string, info fs.FileInfo) error {
 
 // ErrChanged says that another file was put in place of one while it was opened.
 var ErrChanged = errors.New("the file was replaced while it was read: try again")
-
-// quoted is a path as a shell takes it.
-func quoted(path string) string {
-	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@=+"
-	if strings.Trim(path, plain) == "" && path != "" {
-		return path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
-}

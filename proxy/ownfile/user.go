@@ -7,6 +7,8 @@ import (
 	"os"
 	account "os/user"
 	"runtime"
+
+	"github.com/berth-mcp/berth/internal/pathname"
 )
 
 const (
@@ -101,7 +103,7 @@ func (u user) writable(e entry) bool {
 
 // chmod is the command that takes a permission away.
 func (u user) chmod(change string, e entry) string {
-	command := "chmod " + change + " " + quoted(e.path)
+	command := "chmod " + change + " " + pathname.Quote(e.path)
 	if e.uid != u.uid {
 		return "sudo " + command
 	}
@@ -110,7 +112,7 @@ func (u user) chmod(change string, e entry) string {
 
 // chown is the command that makes something the user's.
 func (u user) chown(e entry) string {
-	command := "chown " + number(u.uid) + " " + quoted(e.path)
+	command := "chown " + number(u.uid) + " " + pathname.Quote(e.path)
 	if u.uid != root {
 		return "sudo " + command
 	}
