@@ -3,6 +3,7 @@ package doctor
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -136,6 +137,27 @@ func TestTheStateIsWherePulumiWouldLook(t *testing.T) {
 	write(t, filepath.Join(home, ".pulumi", "credentials.json"), `not JSON`)
 	_, err := backendURL(root)
 	require.ErrorContains(t, err, "credentials.json")
+}
+
+func TestBackend_ShowsNoPassword(t *testing.T) {
+	machine(t)
+	for given, want := range map[string]string{
+		"postgres://ada:SECRET@db.example/state?sslmode=require": "postgres://db.example/state",
+		"azblob://state?sas=SECRET":                              "azblob://state",
+		"gs://state":                                             "gs://state",
+		"file://~":                                               "file://~",
+		"SECRET":                                                 "it is not a URL",
+		"postgres://ada:SECRET%zz@db":                            "it is not a URL",
+	} {
+		t.Setenv("PULUMI_BACKEND_URL", given)
+		for _, f := range backend(stack{root: t.TempDir()}) {
+			said := fmt.Sprint(f)
+			assert.NotContains(t, said, "SECRET", given)
+			if f.Check == "state" {
+				assert.Contains(t, said, want, given)
+			}
+		}
+	}
 }
 
 func TestAPassphraseIsAskedForWhereNobodyElseEncrypts(t *testing.T) {

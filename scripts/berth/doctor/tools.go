@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"go/version"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/berth-mcp/berth/internal/pathname"
 	"github.com/berth-mcp/berth/internal/toolchain"
+	"github.com/berth-mcp/berth/proxy/address"
 	"github.com/blang/semver"
 	"github.com/pulumi/pulumi/sdk/v3"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
@@ -104,27 +106,38 @@ func (t tool) look(ctx context.Context, root string) finding {
 // backend looks at where the state is, and at what opens the secrets in it. Pulumi
 // itself is not asked: it would write into a backend that is new.
 func backend(s stack) []finding {
-	url, err := backendURL(s.root)
+	state, err := backendURL(s.root)
 	if err != nil {
 		return []finding{fault("state", "%v", err).by("pulumi login --local")}
 	}
-	if url == "" {
+	if state == "" {
 		return []finding{fault("state", "pulumi is not logged in to a state backend, which is where it remembers what it deployed").
 			by("pulumi login gs://BUCKET", "pulumi login --local")}
 	}
-	findings := []finding{fine("state", "%s", url)}
-	if strings.HasPrefix(url, "file://") {
-		findings = []finding{doubt("state", "%s: on this machine alone; whoever else deploys needs a backend that all reach", url).
+	shown := showBackend(state)
+	findings := []finding{fine("state", "%s", shown)}
+	if strings.HasPrefix(state, "file://") {
+		findings = []finding{doubt("state", "%s: on this machine alone; whoever else deploys needs a backend that all reach", shown).
 			by("pulumi login gs://BUCKET")}
 	}
-	return append(findings, passphrase(s, url))
+	return append(findings, passphrase(s, state))
+}
+
+// showBackend returns the backend's URL for a message: scheme, host and path. A password in
+// it (postgres://USER:PASSWORD@HOST/DATABASE) and a query are left out.
+func showBackend(backend string) string {
+	u, err := url.Parse(backend)
+	if err != nil || u.Scheme == "" {
+		return "set, but not shown: it is not a URL"
+	}
+	return address.Show(u)
 }
 
 // backendURL is where the state is, by Pulumi's own order: the environment, the
 // project's file, the last login.
 func backendURL(root string) (string, error) {
-	if url := os.Getenv("PULUMI_BACKEND_URL"); url != "" {
-		return url, nil
+	if given := os.Getenv("PULUMI_BACKEND_URL"); given != "" {
+		return given, nil
 	}
 	var project struct{ Backend struct{ URL string } }
 	if err := read(filepath.Join(root, "Pulumi.yaml"), yaml.Unmarshal, &project); err != nil {
