@@ -8,6 +8,8 @@ package guard
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -97,6 +99,7 @@ func New(implementation *mcp.Implementation, o Options) *Guard {
 	g.server.AddReceivingMiddleware(slices.Concat([]mcp.Middleware{
 		trace(o.Trace),
 		audit(o),
+		sendable,
 		g.authorize,
 		g.limits.admit,
 		g.explain,
@@ -171,6 +174,20 @@ func refuse(ctx context.Context, method string, code int64, retry int, reason st
 		err.Data = fmt.Appendf(nil, `{"retryAfterSeconds":%d}`, retry)
 	}
 	return nil, err
+}
+
+// sendable leaves the data out of an error if they are not JSON: its answer could not be
+// written, and a session ends with that. [mcp.ResourceNotFoundError] makes such data of a
+// URI with an escape character, for one.
+func sendable(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		result, err := next(ctx, method, req)
+		var coded *jsonrpc.Error
+		if errors.As(err, &coded) && len(coded.Data) > 0 && !json.Valid(coded.Data) {
+			return result, &jsonrpc.Error{Code: coded.Code, Message: err.Error()}
+		}
+		return result, err
+	}
 }
 
 func toolName(req mcp.Request) string {

@@ -1,12 +1,15 @@
 package guard_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
+	"github.com/berth-mcp/berth/internal/plaintext/plaintexttest"
 	"github.com/berth-mcp/berth/server/guard"
 )
 
@@ -84,4 +87,23 @@ func FuzzURI(f *testing.F) {
 		assert.True(t, strings.HasPrefix(uri, "files://all/"))
 		assert.NotEqual(t, "files://all/secret.txt", uri)
 	})
+}
+
+// An answer that cannot be written ends the session.
+func TestGuard_AnswersWhoAsksForAURIOfControlCharacters(t *testing.T) {
+	g := newGuarded(guard.Options{Limits: guard.Limits{Burst: 1000}})
+	g.guard.AddResourceTemplate(guard.Viewer, &mcp.ResourceTemplate{URITemplate: "files://{name}", Name: "x"},
+		func(context.Context, *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+			return nil, mcp.ResourceNotFoundError("decoded: \x1b")
+		})
+	session := g.as(t, person("ada@example.com"))
+	uris := []string{"files://handled"}
+	for _, attack := range plaintexttest.InUTF8() {
+		uris = append(uris, attack.Text, "files://"+attack.Text)
+	}
+	for _, uri := range uris {
+		_, err := session.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: uri})
+		assert.ErrorContains(t, err, "not found", "%q", uri)
+		require.NoError(t, session.Ping(t.Context(), nil), "the session goes on after %q", uri)
+	}
 }
