@@ -78,6 +78,8 @@ func TestEveryBreachIsReportedWithItsResourceAndThePolicy(t *testing.T) {
 		"the whole world among the members":      {"developers", "members[0]", "allUsers", []string{"developers", "lets in allusers"}},
 		"everybody with an account":              {"developers", "members[0]", "allAuthenticatedUsers", []string{"lets in allauthenticatedusers"}},
 		"the whole world in a bucket's policy":   {"policy", "policyData", `{"bindings":[{"members":["allUsers"]}]}`, []string{"policy", "lets in allusers"}},
+		"the whole world in escaped letters":     {"policy", "policyData", `{"bindings":[{"members":["\u0061llUsers"]}]}`, []string{"policy", `lets in "allUsers"`}},
+		"everybody in escaped letters":           {"policy", "policyData", `{"bindings":[{"members":["allAuthenticatedUser\u0073"]}]}`, []string{`lets in "allAuthenticatedUsers"`}},
 		"whoever may view the project":           {"developers", "members[0]", "projectViewer:acme-prod", []string{`lets in "projectViewer:acme-prod"`}},
 		"a role that holds more":                 {"developers", "role", "roles/run.admin", []string{`the role "roles/run.admin"`}},
 		"a role of one's own":                    {"developers", "role", "projects/p/roles/invoke", []string{`the role "projects/p/roles/invoke"`}},
