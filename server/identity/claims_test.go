@@ -164,3 +164,12 @@ func TestVerifier_TakesGooglesTwoNamesForOne(t *testing.T) {
 	})
 	require.ErrorContains(t, err, "names no issuer")
 }
+
+func TestVerifier_RefusesAnIssuerThatCouldPassForAnother(t *testing.T) {
+	for _, issuer := range []string{`https://accounts.google.com\u202e`, `https://accounts.g\u043eogle.com`, `https://accounts.google.com\u001b[2J`, `accounts.google.com\u200b`} {
+		_, err := verifiers(t)["cloudrun"](t, func(claims string) string {
+			return strings.Replace(claims, "https://accounts.google.com", issuer, 1)
+		})
+		assert.ErrorContains(t, err, "claim iss has characters other than printable ASCII", issuer)
+	}
+}

@@ -58,10 +58,15 @@ func checkSubject(subject string) error {
 	if len(subject) > maxSubject {
 		return fmt.Errorf("the subject has more than %d bytes", maxSubject)
 	}
-	if strings.ContainsFunc(subject, func(r rune) bool { return r < ' ' || r > '~' }) {
+	if !isPrintable(subject) {
 		return errors.New("the subject has characters other than printable ASCII")
 	}
 	return nil
+}
+
+// isPrintable reports whether a text is printable ASCII.
+func isPrintable(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
 // known completes a caller whose token holds, or says what keeps it from being told
@@ -72,6 +77,9 @@ func known(c Caller) (Caller, error) {
 	}
 	if c.Issuer == "" || strings.Contains(c.Issuer, keySeparator) {
 		return Caller{}, errors.New("the token names no issuer")
+	}
+	if !isPrintable(c.Issuer) {
+		return Caller{}, errors.New("the token's claim iss has characters other than printable ASCII")
 	}
 	switch err := checkSubject(c.Subject); {
 	case c.Subject == "":
