@@ -54,7 +54,7 @@ func TestNoToolStoresWhatNobodyCanSee(t *testing.T) {
 		} {
 			t.Run(attack.Name+" in "+name, func(t *testing.T) {
 				_, refused := use(t, session, c.tool, c.arguments)
-				assert.Contains(t, refused, c.field)
+				assert.True(t, strings.HasPrefix(refused, c.field), refused)
 				assert.Contains(t, refused, attack.Named, "which character it is")
 				assert.Contains(t, refused, "remove", "what to do")
 				plaintexttest.AssertPlain(t, refused)

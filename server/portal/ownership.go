@@ -89,7 +89,7 @@ func (p *Portal) recognize(ctx context.Context, all contents, r Reader) Reader {
 	}
 	if !r.ClaimsByEmail {
 		if _, again := p.warned.LoadOrStore(r.Email, true); !again { // it is found again with each call
-			p.warn(ctx, r, "what names only this address is shown to nobody, as several issuers may speak for it: say whose it is with oidc.legacy_issuer", nil)
+			p.warn(ctx, r, "what names only this address is not shown to this caller, as several issuers may speak for it, or oidc.legacy_issuer names another: set it to the issuer whose callers had the address", nil)
 		}
 		return r
 	}

@@ -228,6 +228,7 @@ func TestClaim_IsNobodysWhereSeveralIssuersMaySpeakForTheAddress(t *testing.T) {
 	}
 	assert.Equal(t, 1, bytes.Count(log.Bytes(), []byte("oidc.legacy_issuer")), "the operator is told, once")
 	assert.Contains(t, log.String(), kim.Email)
+	assert.Contains(t, log.String(), "or oidc.legacy_issuer names another", "it may be set already")
 	assert.NoDirExists(t, filepath.Join(base, "clients/acme/claims"))
 	require.NoError(t, p.AddNote(t.Context(), ambiguous, "D1", "new", true))
 	assert.Equal(t, []string{"new"}, readable(t, p, ambiguous), "what is new names them")
@@ -350,5 +351,5 @@ func TestWhoami_NamesTheSubjectAndWhatIsMissing(t *testing.T) {
 	ambiguous.ClaimsByEmail = false
 	out, failed = use(t, servedAs(t, p, ambiguous), "whoami", nil)
 	require.Empty(t, failed)
-	assert.Contains(t, out["notice"], "oidc.legacy_issuer")
+	assert.Contains(t, out["notice"], "or oidc.legacy_issuer names another", "it may be set already")
 }

@@ -116,8 +116,8 @@ type whoamiOut struct {
 }
 
 // noticeUnclaimed is for callers whom no record is given that names only an address.
-const noticeUnclaimed = "what is here in the name of your e-mail address from before the server knew you by your subject, or as an owner of deliverables, is not shown as yours, " +
-	"as another identity provider may speak for that address too: ask the operator of this server to set oidc.legacy_issuer"
+const noticeUnclaimed = "what is here in the name of your e-mail address from before the server knew you by your subject, or as an owner of deliverables, is not shown as yours: " +
+	"another identity provider may speak for that address too, or oidc.legacy_issuer names another; ask the operator of this server, who can set it"
 
 func (p *Portal) whoami(ctx context.Context, reader Reader, _ nothing) (whoamiOut, error) {
 	caller, _ := identity.FromContext(ctx)

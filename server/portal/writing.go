@@ -66,10 +66,11 @@ func (p *Portal) updateStatus(ctx context.Context, r Reader, in updateStatusIn) 
 	if !slices.Contains(DeliverableStatuses, DeliverableStatus(in.Status)) {
 		return out, fmt.Errorf("status: %.100q: a deliverable has one of %v", in.Status, DeliverableStatuses)
 	}
-	if _, err := p.SetDeliverableStatus(ctx, r, in.ID, DeliverableStatus(in.Status), in.Note); err != nil {
+	if _, err := view.Deliverable(in.ID); err != nil {
 		return out, fmt.Errorf("id: %w", err)
 	}
-	return updateStatusOut{ID: in.ID, Status: in.Status}, nil
+	_, err = p.SetDeliverableStatus(ctx, r, in.ID, DeliverableStatus(in.Status), in.Note)
+	return updateStatusOut{ID: in.ID, Status: in.Status}, err
 }
 
 type addNoteIn struct {
