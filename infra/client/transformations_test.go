@@ -136,6 +136,12 @@ func TestNewServer_TransformationCannotHideAChangeFromThePolicies(t *testing.T) 
 			}
 			return &pulumi.ResourceTransformationResult{Props: r.Props, Opts: r.Opts}
 		}, `gives the role "projects/acme-prod/roles/anything"`},
+		"on the service of another client": {func(r *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {
+			if binding, ok := r.Props.(*cloudrunv2.ServiceIamBindingArgs); ok {
+				binding.Name = pulumi.String("berth-globex")
+			}
+			return &pulumi.ResourceTransformationResult{Props: r.Props, Opts: r.Opts}
+		}, `is on "acme-prod/europe-west1/berth-globex"`},
 		"behind changes that are ignored": {func(r *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {
 			return &pulumi.ResourceTransformationResult{Props: r.Props, Opts: append(r.Opts, pulumi.IgnoreChanges([]string{"*"}))}
 		}, `ignores changes of "*"`},

@@ -19,6 +19,7 @@ var Policies = []Policy{
 	{Name: "what is declared must be what was checked", Check: noTransforms},
 	{Name: "Cloud Run must check every caller", Check: invokerChecked},
 	{Name: "an image is deployed by digest, for a tag can be moved", Check: byDigest},
+	{Name: "a grant that leaves nobody else their role is on what is the server's own", Check: onItsOwn, Graph: true},
 	{Name: "a server runs as the account that is its own", Check: ownAccount, Graph: true},
 	{Name: "everything says whose it is", Check: labelled},
 	{Name: "a secret belongs in Secret Manager, where only this server reads it", Check: noPlainSecrets},
@@ -120,6 +121,38 @@ func ownAccount(r Resource, graph []Resource) []string {
 		}
 	}
 	return []string{fmt.Sprintf("runs as %q", runsAs)}
+}
+
+// authoritative are the grants that take a role from whoever else has it, with the type
+// of what they are on, and the properties that say which one it is, there and here.
+var authoritative = map[string]struct {
+	on          string
+	here, there []resource.PropertyKey
+}{
+	serviceBinding: {service, []resource.PropertyKey{"project", "location", "name"}, []resource.PropertyKey{"project", "location", "name"}},
+	secretBinding:  {secret, []resource.PropertyKey{"project", "secretId"}, []resource.PropertyKey{"project", "secretId"}},
+	bucketPolicy:   {bucket, []resource.PropertyKey{"bucket"}, []resource.PropertyKey{"name"}},
+}
+
+func onItsOwn(r Resource, graph []Resource) []string {
+	grant, is := authoritative[r.Type]
+	if !is {
+		return nil
+	}
+	place := values(r, grant.here)
+	if slices.ContainsFunc(graph, func(other Resource) bool { return other.Type == grant.on && values(other, grant.there) == place }) {
+		return nil
+	}
+	return []string{fmt.Sprintf("is on %q", place)}
+}
+
+// values are those of some properties, as one text.
+func values(r Resource, keys []resource.PropertyKey) string {
+	var all []string
+	for _, key := range keys {
+		all = append(all, text(at(r.Inputs, key)))
+	}
+	return strings.Join(all, "/")
 }
 
 // labelsOf says which property holds the labels of the types that have any.

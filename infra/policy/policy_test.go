@@ -23,17 +23,21 @@ func good() map[string]Resource {
 	}{
 		"account": {account, inputs{"accountId": "berth-acme", "project": "acme-prod"}},
 		"service": {service, inputs{
-			"invokerIamDisabled": false, "labels": owned,
+			"project": "acme-prod", "location": "europe-west1", "name": "berth-acme", "invokerIamDisabled": false, "labels": owned,
 			"template": inputs{
 				"serviceAccount": "berth-acme@acme-prod.iam.gserviceaccount.com",
 				"containers":     []any{inputs{"image": image, "envs": []any{inputs{"name": "LOG_LEVEL", "value": "info"}}}},
 			},
 		}},
-		"developers": {"gcp:cloudrunv2/serviceIamBinding:ServiceIamBinding", inputs{"role": "roles/run.invoker", "members": []any{"group:a@example.com"}}},
-		"api":        {api, inputs{"disableOnDestroy": false}},
-		"bucket":     {bucket, inputs{"name": "acme", "labels": owned, "uniformBucketLevelAccess": true, "publicAccessPrevention": "enforced"}},
-		"policy":     {"gcp:storage/bucketIAMPolicy:BucketIAMPolicy", inputs{"bucket": "acme", "policyData": `{"bindings":[]}`}},
-		"secret":     {"gcp:secretmanager/secret:Secret", inputs{"labels": owned}},
+		"developers": {"gcp:cloudrunv2/serviceIamBinding:ServiceIamBinding", inputs{
+			"project": "acme-prod", "location": "europe-west1", "name": "berth-acme",
+			"role": "roles/run.invoker", "members": []any{"group:a@example.com"},
+		}},
+		"api":    {api, inputs{"disableOnDestroy": false}},
+		"bucket": {bucket, inputs{"name": "acme", "labels": owned, "uniformBucketLevelAccess": true, "publicAccessPrevention": "enforced"}},
+		"policy": {"gcp:storage/bucketIAMPolicy:BucketIAMPolicy", inputs{"bucket": "acme", "policyData": `{"bindings":[]}`}},
+		"secret": {"gcp:secretmanager/secret:Secret", inputs{"project": "acme-prod", "secretId": "berth-acme-key", "labels": owned}},
+		"reader": {"gcp:secretmanager/secretIamBinding:SecretIamBinding", inputs{"project": "acme-prod", "secretId": "berth-acme-key", "role": "roles/secretmanager.secretAccessor", "members": []any{"serviceAccount:a@example.com"}}},
 	} {
 		graph[name] = Resource{Type: r.kind, Name: name, Inputs: resource.NewPropertyMapFromMap(r.inputs)}
 	}
@@ -84,6 +88,10 @@ func TestEveryBreachIsReportedWithItsResourceAndThePolicy(t *testing.T) {
 		"a role that holds more":                 {"developers", "role", "roles/run.admin", []string{`the role "roles/run.admin"`}},
 		"a role of one's own":                    {"developers", "role", "projects/p/roles/invoke", []string{`the role "projects/p/roles/invoke"`}},
 		"a role at times":                        {"developers", "condition", inputs{"expression": "true"}, []string{"under a condition"}},
+		"another client's service":               {"developers", "name", "berth-globex", []string{`is on "acme-prod/europe-west1/berth-globex"`, "the server's own"}},
+		"another client's secret":                {"reader", "secretId", "berth-globex-key", []string{`is on "acme-prod/berth-globex-key"`}},
+		"another client's bucket":                {"policy", "bucket", "globex", []string{`is on "globex"`}},
+		"a service in another project":           {"developers", "project", "globex-prod", []string{`is on "globex-prod/`}},
 		"a bucket's policy that is none":         {"policy", "policyData", "allow", []string{"not an IAM policy"}},
 		"editors in a bucket's policy":           {"policy", "policyData", `{"bindings":[{"members":["projectEditor:p"]}]}`, []string{`lets in "projectEditor:p"`}},
 		"the whole world in anything else":       {"service", "template.containers[0].envs[0].value", "allUsers", []string{"service", "lets in allusers"}},
