@@ -126,6 +126,7 @@ func TestAMistakeChangesNothing(t *testing.T) {
 		"another world":            {[]string{"add", "globex=https://globex.example"}, exitUsage, []string{`client "globex": --token-url`}},
 		"everything":               {[]string{"add", "B", "--project=P", "--audience=two words", "--log-level=loud"}, exitUsage, []string{`--log-level "loud"`, "client: use 1 to 63", `client: project is "P"`, "client: audience is", "client: a service on"}},
 		"a service that is not":    {[]string{"add", "globex", "--project=other-project", "--region=europe-west1", "--service=x"}, exitFailed, []string{`client "globex": there is no service x in europe-west1 of project other-project`}},
+		"an API of another cloud":  {[]string{"add", "globex", "--project=my-project", "--region=europe-west1", "--service=x", "--run-url=https://run.googleapis.com"}, exitFailed, []string{`client "globex": cannot sign in to look up the service x in europe-west1 of project my-project: the configuration gives https://run.googleapis.com as its Cloud Run API, which does not belong to the token endpoint ` + w.endpoint.URL}},
 		"nothing to remove":        {[]string{"remove"}, exitUsage, []string{"no client is given: see `berth-proxy list`"}},
 		"one that is not there":    {[]string{"remove", "acme", "globex"}, exitUsage, []string{`there is no client "globex" in ` + w.file}},
 		"an argument to list":      {[]string{"list", "acme"}, exitUsage, []string{"1 arguments: list takes none"}},

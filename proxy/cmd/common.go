@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -85,7 +86,9 @@ func (c *common) tokens(log *slog.Logger) *token.Source {
 
 // locator finds services on Cloud Run, with the developer's login.
 func (c *common) locator(tokens *token.Source) *locate.Locator {
-	return locate.New(locate.Options{URL: c.runURL, AccessToken: tokens.AccessToken, RootCAs: c.roots})
+	return locate.New(locate.Options{URL: c.runURL, RootCAs: c.roots, AccessToken: func(ctx context.Context) (string, error) {
+		return tokens.AccessToken(ctx, "Cloud Run API", c.runURL)
+	}})
 }
 
 // logger writes in the format and from the level that were asked for. Commands log to

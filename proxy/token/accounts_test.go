@@ -172,11 +172,11 @@ func TestEveryTypeOfCredentialOpensTheAPIs(t *testing.T) {
 		"external":     {File: externalFile(t, e, map[string]any{"service_account_impersonation_url": nil})},
 	} {
 		o.TokenURL = e.URL
-		access, err := token.NewSource(o).AccessToken(t.Context())
+		access, err := token.NewSource(o).AccessToken(t.Context(), "API", e.URL)
 		require.NoError(t, err, name)
 		assert.True(t, strings.HasPrefix(access, tokentest.AccessToken), name)
 	}
-	_, err := token.NewSource(token.Options{Given: fromGcloud("ada@example.com")}).AccessToken(t.Context())
+	_, err := token.NewSource(token.Options{Given: fromGcloud("ada@example.com")}).AccessToken(t.Context(), "API", "https://run.googleapis.com")
 	assert.ErrorContains(t, err, "the token in BERTH_PROXY_TOKEN is an ID token, which opens no API of Google's")
 }
 
@@ -211,6 +211,44 @@ func TestALoginGoesOnlyWhereItBelongs(t *testing.T) {
 			require.ErrorAs(t, err, &login)
 			assertNoSecret(t, err.Error())
 			assert.Equal(t, before, google.Exchanges()+local.Exchanges(), "nothing is sent")
+		})
+	}
+}
+
+// An access token opens every API of the developer's account, so that a configured API gets
+// none unless it belongs to the cloud of the login.
+func TestSource_AccessTokenIsForAPIsOfTheLoginsCloud(t *testing.T) {
+	local := tokentest.New(t)
+	google, roots := tokentest.NewGoogle(t, network)
+	ofGoogle := token.Options{File: tokentest.WriteLogin(t, t.TempDir(), google.URL, tokentest.RefreshToken), RootCAs: roots}
+	ofLocal := token.Options{File: tokentest.WriteLogin(t, t.TempDir(), local.URL, tokentest.RefreshToken), TokenURL: local.URL}
+	for name, test := range map[string]struct {
+		login token.Options
+		api   string
+		given bool
+	}{
+		"Google's":                             {ofGoogle, "https://run.googleapis.com", true},
+		"Google's in a region":                 {ofGoogle, "https://europe-west1-run.googleapis.com", true},
+		"another host":                         {ofGoogle, "https://run.example", false},
+		"a host that is nearly Google's":       {ofGoogle, "https://run.googleapis.com.example", false},
+		"Google's in the clear":                {ofGoogle, "http://run.googleapis.com", false},
+		"a port of this machine":               {ofGoogle, "http://127.0.0.1:9", false},
+		"another port of the local cloud":      {ofLocal, "http://127.0.0.1:9", true},
+		"Google's, with a local cloud's login": {ofLocal, "https://run.googleapis.com", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := google.Exchanges() + local.Exchanges()
+			access, err := token.NewSource(test.login).AccessToken(t.Context(), "Cloud Run API", test.api)
+			if test.given {
+				require.NoError(t, err)
+				assert.NotEmpty(t, access)
+				return
+			}
+			var login *token.LoginError
+			require.ErrorAs(t, err, &login)
+			assert.ErrorContains(t, err, "as its Cloud Run API, which does not belong to the token endpoint")
+			assert.Empty(t, access)
+			assert.Equal(t, before, google.Exchanges()+local.Exchanges(), "none is asked for")
 		})
 	}
 }

@@ -182,6 +182,6 @@ func (o *Options) checkWorld(file, what, raw string) error {
 	case !o.isGoogle() && address.IsLoopback(u.Hostname()) && address.IsLoopback(home.Hostname()):
 		return nil // one cloud may have several ports
 	}
-	return loginError("%s gives %s as its %s, which does not belong to the token endpoint %s: nothing was sent; correct it, or set --token-url and --iam-url to those of its cloud",
+	return loginError("%s gives %s as its %s, which does not belong to the token endpoint %s: nothing was sent; correct it, or set --token-url, --iam-url and --run-url to those of its cloud",
 		file, showURL(raw), what, showURL(o.TokenURL))
 }

@@ -63,7 +63,7 @@ func TestTheMachinesAccountServesIfAskedForOrIfNothingElseIsThere(t *testing.T) 
 	_, aud := claims(t, strings.TrimPrefix(tok.Bearer(), "Bearer "))
 	assert.Equal(t, vm, tok.Email)
 	assert.Equal(t, audience, aud)
-	access, err := s.AccessToken(t.Context())
+	access, err := s.AccessToken(t.Context(), "API", "https://run.googleapis.com")
 	require.NoError(t, err)
 	assert.Equal(t, tokentest.AccessToken, access)
 

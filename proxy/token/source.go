@@ -128,12 +128,16 @@ func (s *Source) Renew(ctx context.Context, audience string, refused Token) (Tok
 	return renewed, err
 }
 
-// AccessToken returns a new OAuth access token for Google's APIs. It is worth far more than
-// an ID token: a caller sends it to one API and keeps it no longer. The error is a
-// [*LoginError] if the person has to log in.
-func (s *Source) AccessToken(ctx context.Context) (string, error) {
+// AccessToken returns a new OAuth access token for an API of the login's cloud, given by its
+// name and URL. It is worth far more than an ID token: a caller sends it to that API and
+// keeps it no longer. The error is a [*LoginError] if the person has to log in, or if the API
+// does not belong to the login's cloud.
+func (s *Source) AccessToken(ctx context.Context, name, api string) (string, error) {
 	login, err := s.find()
 	if err != nil {
+		return "", err
+	}
+	if err := s.o.checkWorld("the configuration", name, api); err != nil {
 		return "", err
 	}
 	return login.accessToken(ctx)
