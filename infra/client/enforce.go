@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/berth-mcp/berth/infra/policy"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
@@ -20,10 +21,11 @@ import (
 // transforms (not transformations) of a component around the server and of the stack
 // come later.
 func enforcePolicies(ctx *pulumi.Context) pulumi.ResourceTransform {
+	var checked checkedResources
 	return func(c context.Context, r *pulumi.ResourceTransformArgs) *pulumi.ResourceTransformResult {
 		inputs, err := resolved(c, r.Props)
 		if err == nil {
-			err = policy.Client.CheckOne(policy.Resource{
+			err = checked.add(policy.Resource{
 				Type: r.Type, Name: r.Name, Inputs: inputs, IgnoreChanges: r.Opts.IgnoreChanges,
 			}, !ctx.DryRun())
 		}
@@ -32,6 +34,24 @@ func enforcePolicies(ctx *pulumi.Context) pulumi.ResourceTransform {
 		}
 		return nil
 	}
+}
+
+// checkedResources are the server's resources that have reached the engine and keep the
+// policies. The service comes after the account that it runs as.
+type checkedResources struct {
+	mu  sync.Mutex
+	all []policy.Resource
+}
+
+// add checks a resource, and keeps it if nothing is wrong with it.
+func (c *checkedResources) add(r policy.Resource, final bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := policy.Client.CheckOne(r, c.all, final); err != nil {
+		return err
+	}
+	c.all = append(c.all, r)
+	return nil
 }
 
 // resolved are properties as the engine has them: what a preview does not know yet is

@@ -20,7 +20,7 @@ var Policies = []Policy{
 	{Name: "Cloud Run must check every caller", Check: invokerChecked},
 	{Name: "an image is deployed by digest, for a tag can be moved", Check: byDigest},
 	{Name: "a grant that leaves nobody else their role is on what is the server's own", Check: onItsOwn, Graph: true},
-	{Name: "a server runs as the account that is its own", Check: ownAccount, Graph: true},
+	{Name: "a server runs as the account that is its own", Check: ownAccount},
 	{Name: "everything says whose it is", Check: labelled},
 	{Name: "a secret belongs in Secret Manager, where only this server reads it", Check: noPlainSecrets},
 	{Name: "a bucket is open to no one but by its policy", Check: privateBucket},
@@ -109,18 +109,26 @@ func byDigest(r Resource, _ []Resource) []string {
 }
 
 func ownAccount(r Resource, graph []Resource) []string {
-	if r.Type != service {
+	if r.Type != service || runsAs(r).IsComputed() { // which a preview does not know yet
 		return nil
 	}
-	runsAs := text(at(r.Inputs, "template", "serviceAccount"))
-	id, host, _ := strings.Cut(runsAs, "@")
+	name := text(runsAs(r))
+	id, host, _ := strings.Cut(name, "@")
 	for _, other := range graph {
 		if other.Type == account && text(at(other.Inputs, "accountId")) == id &&
 			host == text(at(other.Inputs, "project"))+".iam.gserviceaccount.com" {
 			return nil
 		}
 	}
-	return []string{fmt.Sprintf("runs as %q", runsAs)}
+	return []string{fmt.Sprintf("runs as %q", name)}
+}
+
+// runsAs is the account of a service.
+func runsAs(r Resource) resource.PropertyValue {
+	if r.Type != service {
+		return resource.NewNullProperty()
+	}
+	return at(r.Inputs, "template", "serviceAccount")
 }
 
 // authoritative are the grants that take a role from whoever else has it, with the type

@@ -31,7 +31,7 @@ type Policy struct {
 	Name string
 	// Check gives what is wrong with a resource, in a few words, or nothing.
 	Check func(Resource, []Resource) []string
-	Graph bool // it looks at the other resources, too
+	Graph bool // it also looks at resources that are declared later
 }
 
 // Check reports every breach by a client's server, or nil.
@@ -51,17 +51,21 @@ func (k Kind) Check(graph []Resource) error {
 	return nil
 }
 
-// CheckOne reports every breach that a resource is by itself, as it reaches the engine,
-// or nil. If final, what it grants must be known; in a preview it may not be yet.
-func (k Kind) CheckOne(r Resource, final bool) error {
+// CheckOne reports every breach that a resource is as it reaches the engine, after the
+// others, or nil. If final, what it grants and the account that it runs as must be known;
+// in a preview they may not be yet.
+func (k Kind) CheckOne(r Resource, others []Resource, final bool) error {
 	var problems []error
 	for _, p := range k.Policies {
 		if !p.Graph {
-			problems = append(problems, p.breaches(r, nil)...)
+			problems = append(problems, p.breaches(r, others)...)
 		}
 	}
 	if _, isGrant := grants[r.Type]; isGrant && final && r.Inputs.ContainsUnknowns() {
 		problems = append(problems, fmt.Errorf("  %s (%s): has a value that is not known, so that nobody can tell who is let in", r.Name, r.Type))
+	}
+	if final && runsAs(r).IsComputed() {
+		problems = append(problems, fmt.Errorf("  %s (%s): runs as an account that is not known", r.Name, r.Type))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("a resource breaks the policies and is not declared; fix the transformation that asks for it:\n%w", err)

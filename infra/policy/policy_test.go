@@ -149,7 +149,7 @@ func TestCheck_RefusesTypesThatAreNotOnTheAllowList(t *testing.T) {
 	} {
 		for name, k := range map[string]Kind{"client": Client, "project": Project} {
 			extra := Resource{Type: kind, Name: "extra", Inputs: resource.PropertyMap{}}
-			for _, err := range []error{k.Check([]Resource{extra}), k.CheckOne(extra, true)} {
+			for _, err := range []error{k.Check([]Resource{extra}), k.CheckOne(extra, nil, true)} {
 				assert.ErrorContains(t, err, "extra ("+kind+")", name)
 				assert.ErrorContains(t, err, "allow list", name)
 			}
@@ -186,14 +186,28 @@ func TestCheck_OptionsCannotKeepWhatWasOpenedByHand(t *testing.T) {
 func TestCheckOne_MustKnowWhomItLetsIn(t *testing.T) {
 	developers := good()["developers"]
 	developers.Inputs["members"] = resource.NewProperty([]resource.PropertyValue{resource.MakeComputed(resource.NewProperty(""))})
-	assert.NoError(t, Client.CheckOne(developers, false), "a preview does not know it yet")
-	assert.ErrorContains(t, Client.CheckOne(developers, true), "not known")
+	assert.NoError(t, Client.CheckOne(developers, nil, false), "a preview does not know it yet")
+	assert.ErrorContains(t, Client.CheckOne(developers, nil, true), "not known")
 
 	developers.Inputs["members"] = resource.MakeSecret(resource.NewProperty([]resource.PropertyValue{resource.NewProperty("allUsers")}))
-	assert.ErrorContains(t, Client.CheckOne(developers, false), "lets in allusers")
+	assert.ErrorContains(t, Client.CheckOne(developers, nil, false), "lets in allusers")
 	for name, r := range good() {
-		assert.NoError(t, Client.CheckOne(r, true), name)
+		assert.NoError(t, Client.CheckOne(r, list(good()), true), name)
 	}
+}
+
+func TestCheckOne_MustKnowWhatTheServiceRunsAs(t *testing.T) {
+	graph := good()
+	account := []Resource{graph["account"]}
+	assert.NoError(t, Client.CheckOne(graph["service"], account, true))
+	assert.ErrorContains(t, Client.CheckOne(graph["service"], nil, true), `runs as "berth-acme@acme-prod.iam.gserviceaccount.com"`)
+
+	set(graph, "service", "template.serviceAccount", "another@acme-prod.iam.gserviceaccount.com")
+	assert.ErrorContains(t, Client.CheckOne(graph["service"], account, true), `runs as "another@acme-prod.iam.gserviceaccount.com"`)
+
+	set(graph, "service", "template.serviceAccount", resource.MakeComputed(resource.NewProperty("")))
+	assert.NoError(t, Client.CheckOne(graph["service"], account, false), "a preview does not know it yet")
+	assert.ErrorContains(t, Client.CheckOne(graph["service"], account, true), "an account that is not known")
 }
 
 func TestASecretIsNoticedAndWhatOnlySoundsLikeOneIsNot(t *testing.T) {

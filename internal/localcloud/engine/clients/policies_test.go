@@ -77,6 +77,22 @@ func TestPolicies_HoldForWhatReachesTheEngine(t *testing.T) {
 				}}))
 			return err
 		}, says: "invokerIamDisabled is not false"},
+		"a transformation that changes the account once the plan is checked": {program: func(ctx *pulumi.Context, args *client.ServerArgs) error {
+			planned := false
+			args.Transformations = append(args.Transformations, func(r *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {
+				service, ok := r.Props.(*cloudrunv2.ServiceArgs)
+				if !ok {
+					return nil
+				}
+				if template, ok := service.Template.(*cloudrunv2.ServiceTemplateArgs); ok && planned {
+					template.ServiceAccount = pulumi.String("owner@" + enginetest.Project + ".iam.gserviceaccount.com")
+				}
+				planned = true
+				return &pulumi.ResourceTransformationResult{Props: r.Props, Opts: r.Opts}
+			})
+			_, err := client.NewServer(ctx, "berth", args)
+			return err
+		}, says: `runs as "owner@` + enginetest.Project + `.iam.gserviceaccount.com"`},
 		"a value that another resource computes": {program: func(ctx *pulumi.Context, args *client.ServerArgs) error {
 			account, err := serviceaccount.NewAccount(ctx, "another", &serviceaccount.AccountArgs{AccountId: pulumi.String("another")})
 			if err != nil {
