@@ -85,7 +85,7 @@ func (p *planner) state(args pulumi.MockResourceArgs) resource.PropertyMap {
 	state := args.Inputs.Copy()
 	switch args.TypeToken {
 	case "gcp:serviceaccount/account:Account":
-		state["email"] = resource.NewProperty(args.Inputs["accountId"].StringValue() + "@" + p.project + ".iam.gserviceaccount.com")
+		state["email"] = resource.NewProperty(args.Inputs["accountId"].StringValue() + "@" + policy.AccountHost(p.project))
 	case "gcp:cloudrunv2/service:Service":
 		state["uri"] = resource.NewProperty("https://" + args.Inputs["name"].StringValue() + ".a.run.app")
 	case "gcp:secretmanager/secretVersion:SecretVersion":

@@ -116,11 +116,20 @@ func ownAccount(r Resource, graph []Resource) []string {
 	id, host, _ := strings.Cut(name, "@")
 	for _, other := range graph {
 		if other.Type == account && text(at(other.Inputs, "accountId")) == id &&
-			host == text(at(other.Inputs, "project"))+".iam.gserviceaccount.com" {
+			host == AccountHost(text(at(other.Inputs, "project"))) {
 			return nil
 		}
 	}
 	return []string{fmt.Sprintf("runs as %q", name)}
+}
+
+// AccountHost returns what follows the @ in the addresses of a project's service accounts.
+// The id of a project that belongs to a domain, example.com:PROJECT, is turned around there.
+func AccountHost(project string) string {
+	if domain, name, found := strings.Cut(project, ":"); found {
+		project = name + "." + domain
+	}
+	return project + ".iam.gserviceaccount.com"
 }
 
 // runsAs is the account of a service.

@@ -210,6 +210,11 @@ func TestCheckOne_MustKnowWhatTheServiceRunsAs(t *testing.T) {
 	assert.ErrorContains(t, Client.CheckOne(graph["service"], account, true), "an account that is not known")
 }
 
+func TestAccountHost(t *testing.T) {
+	assert.Equal(t, "acme-prod.iam.gserviceaccount.com", AccountHost("acme-prod"))
+	assert.Equal(t, "acme-prod.example.com.iam.gserviceaccount.com", AccountHost("example.com:acme-prod"))
+}
+
 func TestASecretIsNoticedAndWhatOnlySoundsLikeOneIsNot(t *testing.T) {
 	for _, v := range [][2]string{
 		{"DB_PASSWORD", "x"}, {"token", "x"}, {"STRIPE_API_KEY", "x"}, {"APP_CREDENTIALS", "x"}, {"CLIENT_SECRET", "x"},
