@@ -66,7 +66,7 @@ func (c *common) secretOtherThan(known string) (string, error) {
 }
 
 // prepareSecret makes an empty file where there is none, and refuses one that others may
-// read.
+// read, or exchange.
 func prepareSecret(name string) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return err
@@ -90,7 +90,7 @@ func prepareSecret(name string) error {
 	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
 		return fmt.Errorf("%s is open to others (mode %#o): run `chmod 600 %s`", name, info.Mode().Perm(), pathname.Quote(name))
 	}
-	return nil
+	return secretKind.Check(name) // a new one may be where others can replace it
 }
 
 const maxSecretFile = 1 << 10

@@ -74,6 +74,23 @@ func TestAdd_TellsOfADirectoryThatOthersMayWrite(t *testing.T) {
 	assert.Contains(t, errs, "run `chmod go-w "+dir+"`")
 }
 
+// The first run must not give editors a secret that the second refuses.
+func TestSecret_IsNotMadeInADirectoryThatOthersMayWrite(t *testing.T) {
+	w := newWorld(t)
+	home := newHome(t)
+	dir := filepath.Dir(w.file)
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	require.NoError(t, os.Chmod(dir, 0o777))
+	for range 2 {
+		_, errs, code := berth(t, "install", "cursor", "--client=acme", "--path-secret", "--port=1")
+		assert.Equal(t, exitFailed, code)
+		assert.Contains(t, errs, "run `chmod go-w "+dir+"`")
+		assert.NoFileExists(t, filepath.Join(home, ".cursor", "mcp.json"))
+	}
+	require.NoError(t, os.Chmod(dir, 0o700))
+	runs(t, exitOK, "install", "cursor", "--client=acme", "--path-secret", "--port=1")
+}
+
 func TestSecret_IsNotTakenFromADirectoryThatOthersMayWrite(t *testing.T) {
 	w := newWorld(t)
 	dir := filepath.Dir(w.file)
