@@ -100,7 +100,7 @@ func (c *common) takenBy(command *cobra.Command, taken *relay.PortTakenError, se
 		return fmt.Errorf("port %d is taken by another berth-proxy, which serves %s: use that one, stop it, or choose another port with --port (0 takes any that is free)",
 			taken.Port, plaintext.Line(strings.Join(other.Clients, ", ")))
 	case secret == "":
-		return taken
+		return takenFromOutside(taken, err)
 	case command.Context().Err() != nil:
 		return errors.Join(taken, command.Context().Err())
 	}
@@ -110,6 +110,16 @@ func (c *common) takenBy(command *cobra.Command, taken *relay.PortTakenError, se
 	}
 	return fmt.Errorf("port %d is taken by a program that has not proved to be your berth-proxy (%v); your editors may have sent it the secret in their addresses, so a new secret was made: stop that program, or choose another port with --port, then connect the editors again with `%s`",
 		taken.Port, err, again)
+}
+
+// takenFromOutside returns the error for a port that no proxy of this user has, without a
+// secret. It tells if the system shows another user there.
+func takenFromOutside(taken *relay.PortTakenError, asked error) error {
+	var stranger *operate.StrangerError
+	if !errors.As(asked, &stranger) || stranger.Owner == "" {
+		return taken
+	}
+	return fmt.Errorf("port %d is taken by a program of another user (uid %s), who gets what your editors send there: choose another port with --port (0 takes any that is free), and connect the editors to that", taken.Port, stranger.Owner)
 }
 
 // connectAgain is what a person types to give another secret to the editors that have this

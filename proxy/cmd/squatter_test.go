@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/berth-mcp/berth/internal/logtest"
+	"github.com/berth-mcp/berth/proxy/operate"
 	"github.com/berth-mcp/berth/proxy/relay"
 )
 
@@ -174,4 +176,13 @@ func TestDoctor_NamesCommandThatClosesFiles(t *testing.T) {
 	require.NoError(t, err, string(out))
 	said, _ = runs(t, exitFailed, "doctor", "--path-secret", "--port=1") // as there is no server
 	assert.Regexp(t, `ok +secret +only you can read it in the files of Cursor`, said)
+}
+
+// Another user's program may answer as a proxy does. Nobody is told to use that one.
+func TestServe_TellsOfAnotherUserOnThePort(t *testing.T) {
+	taken := &relay.PortTakenError{Port: 3030}
+	assert.EqualError(t, takenFromOutside(taken, &operate.StrangerError{Owner: "65534", Claim: operate.NoSecret}),
+		"port 3030 is taken by a program of another user (uid 65534), who gets what your editors send there: choose another port with --port (0 takes any that is free), and connect the editors to that")
+	assert.Equal(t, taken, takenFromOutside(taken, &operate.StrangerError{}))
+	assert.Equal(t, taken, takenFromOutside(taken, context.DeadlineExceeded))
 }

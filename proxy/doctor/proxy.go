@@ -52,8 +52,10 @@ func (d *Doctor) otherThanProxy(err error) string {
 func (d *Doctor) whatListens(err error) string {
 	var stranger *operate.StrangerError
 	switch {
-	case !errors.As(err, &stranger):
-		return fmt.Sprintf("what listens on port %d is not berth-proxy (it speaks no HTTP): stop that, or choose another port with --port", d.Port)
+	case !errors.As(err, &stranger): // the check was cancelled
+		return fmt.Sprintf("what listens on port %d is not known: %v", d.Port, err)
+	case stranger.Claim == operate.NoSecret && d.Secret == "":
+		return fmt.Sprintf("what listens on port %d is run by another user (uid %s), who gets what your editors send there: choose another port with --port, or connect the editors with `berth-proxy install EDITOR --stdio`", d.Port, stranger.Owner)
 	case stranger.Claim == operate.HasSecret && d.Secret == "":
 		return fmt.Sprintf("the berth-proxy on port %d has a secret in its addresses, and none is set here: give --path-secret here as you gave it there", d.Port)
 	case stranger.Claim == operate.HasSecret:

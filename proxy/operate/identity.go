@@ -53,9 +53,10 @@ var localHosts = []string{"127.0.0.1", "::1"}
 
 // Ask asks the proxy on a port of this computer what it is, at each address that an editor
 // may use. With a secret, the identity is that of a proxy which has proved to know it; the
-// secret itself is not sent. Without one nothing is proved.
+// secret itself is not sent. Without one nothing is proved, but a proxy that the system shows
+// to be another user's is not taken for one.
 //
-// The error is a [*StrangerError] if something else answers at one of the addresses, and a
+// The error is a [*StrangerError] if something else listens at one of the addresses, and a
 // [*net.OpError] of "dial" if nothing listens at any.
 func Ask(ctx context.Context, port int, secret string) (Identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
@@ -100,12 +101,12 @@ func askAt(ctx context.Context, address, secret string) (Identity, error) {
 	e := exchange{secret: secret, address: address, asker: rand.Text()}
 	first, err := get(ctx, e, "")
 	if err != nil {
-		return Identity{}, err
+		return Identity{}, unanswered(ctx, address, err)
 	}
 	it, isPlain := first.identity()
 	switch {
 	case secret == "" && isPlain:
-		return it, nil
+		return it, foreign(address, foreignOwner(address))
 	case isPlain:
 		return Identity{}, first.stranger(address, NoSecret)
 	case secret == "" || first.status != http.StatusOK:
@@ -121,13 +122,31 @@ func askAt(ctx context.Context, address, secret string) (Identity, error) {
 	}
 	second, err := get(ctx, e, e.prove(asAsker, nil))
 	if err != nil {
-		return Identity{}, err
+		return Identity{}, unanswered(ctx, address, err)
 	}
 	it, isProxy := second.identity()
 	if !isProxy || !e.verify(asIdentity, second.body, second.proof) { // it has gone, and another come
 		return Identity{}, second.stranger(address, NoProxy)
 	}
 	return it, nil
+}
+
+// foreign returns the error for a proxy without a secret that another user runs: what editors
+// send there is that user's to read. Root may run one for everybody.
+func foreign(address, owner string) error {
+	if owner == "" || owner == "0" {
+		return nil
+	}
+	return &StrangerError{Address: address, Owner: owner, Claim: NoSecret}
+}
+
+// unanswered is the error for an address where nothing listens, or something that does not
+// answer in HTTP. What that did say is not repeated: it may be anything, of any length.
+func unanswered(ctx context.Context, address string, err error) error {
+	if NothingListens(err) || errors.Is(ctx.Err(), context.Canceled) {
+		return err
+	}
+	return &StrangerError{Address: address, Owner: foreignOwner(address), Claim: NoHTTP}
 }
 
 // A reply is what was answered at /liveness.
@@ -191,6 +210,7 @@ const (
 	NoSecret          // a proxy without a secret
 	HasSecret         // a proxy with a secret that gives no proof, which older ones cannot
 	OtherSecret       // a proxy with another secret than the one that was given
+	NoHTTP            // nothing: it gave no answer, or none of HTTP
 )
 
 // A StrangerError is the answer of what is no proxy, or has not proved to know the secret
@@ -218,6 +238,8 @@ func (e *StrangerError) what() string {
 		return "it says that it is a berth-proxy with a secret in its addresses, and does not prove to know yours: it is an older one, or another program"
 	case e.Claim == OtherSecret:
 		return "it says that it is a berth-proxy, and has another secret than yours"
+	case e.Claim == NoHTTP:
+		return "it speaks no HTTP"
 	case e.Server != "":
 		const shown = 60 // bytes, of a name and a version
 		return fmt.Sprintf("it calls itself %q", strings.ToValidUTF8(e.Server[:min(len(e.Server), shown)], ""))

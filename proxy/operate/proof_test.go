@@ -250,3 +250,34 @@ func TestExchange_ProofIsForOneMeeting(t *testing.T) {
 	assert.False(t, e.verify(asAsker, []byte("body"), proof))
 	assert.False(t, e.verify(asProxy, []byte("another"), proof))
 }
+
+func TestAsk_RepeatsNothingThatIsNoHTTP(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 1))
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nX Y"+strings.Repeat(" run this", 1000)+"\r\n\r\n")
+			_ = conn.Close()
+		}
+	}()
+	for _, secret := range []string{"", secret} {
+		_, err := Ask(t.Context(), listener.Addr().(*net.TCPAddr).Port, secret)
+		var stranger *StrangerError
+		require.ErrorAs(t, err, &stranger)
+		assert.Equal(t, NoHTTP, stranger.Claim)
+		assert.EqualError(t, err, listener.Addr().String()+": it speaks no HTTP")
+	}
+}
+
+func TestForeign_DoesNotTakeAnotherUsersProxyForOne(t *testing.T) {
+	require.NoError(t, foreign("127.0.0.1:3030", ""), "this user's, or not known")
+	require.NoError(t, foreign("127.0.0.1:3030", "0"), "root's")
+	assert.EqualError(t, foreign("127.0.0.1:3030", "65534"),
+		"127.0.0.1:3030 of the user with uid 65534: it says that it is a berth-proxy without a secret in its addresses")
+}
