@@ -18,6 +18,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/berth-mcp/berth/internal/plaintext"
 )
@@ -105,6 +106,10 @@ func newRoot(c *common) *cobra.Command {
 		RunE:              c.serve,
 	}
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		var invalid *pflag.InvalidValueError
+		if errors.As(err, &invalid) && invalid.GetFlag().Name == pathSecretFlag {
+			err = notThat(pathSecretFlag, "--"+pathSecretFlag, invalid.GetValue())
+		}
 		return &exitError{exitUsage, fmt.Errorf("%w: see berth-proxy --help", err)}
 	})
 	c.addTo(command.PersistentFlags())

@@ -33,6 +33,8 @@ const (
 	configFlag    = "config"
 	tokenFileFlag = "token-file"
 	caFileFlag    = "ca-file"
+
+	pathSecretFlag = "path-secret"
 )
 
 // common is what the commands share: the flags that all of them take, and the parts of the
@@ -60,7 +62,7 @@ func (c *common) addTo(flags *pflag.FlagSet) {
 	flags.SortFlags = false
 	flags.IntVar(&c.port, "port", address.DefaultPort, "port to listen on, on 127.0.0.1 and ::1; 0 takes any that is free")
 	flags.StringVar(&c.configFile, configFlag, "", "file of clients and settings (default berth/proxy.yaml in the directory for settings)")
-	flags.BoolVar(&c.pathSecret, "path-secret", false, "put a secret into the proxy's addresses, as on a computer that several people share")
+	flags.BoolVar(&c.pathSecret, pathSecretFlag, false, "put a secret into the proxy's addresses, as on a computer that several people share")
 	c.login.addTo(flags)
 	flags.StringVar(&c.runURL, "run-url", locate.GoogleURL, "Cloud Run API, for clients given by project, region and service")
 	flags.StringVar(&c.caFile, caFileFlag, "", "file of certificate authorities to believe beside the system's, in PEM")

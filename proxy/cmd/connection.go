@@ -160,7 +160,7 @@ func (i *connection) server(command *cobra.Command, e editors.Editor, client str
 }
 
 // notForStdio are the flags that an editor's own berth-proxy has no use for.
-var notForStdio = []string{"port", "path-secret", "log-format", "log-level"}
+var notForStdio = []string{"port", pathSecretFlag, "log-format", "log-level"}
 
 // stdioCommand is what an editor runs for a client. It finds what this command found, the
 // same login and the same cloud, without the variables of this terminal and from any

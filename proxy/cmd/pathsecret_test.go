@@ -50,3 +50,23 @@ func TestTheProgramKeepsItsSecretOutOfTheLog(t *testing.T) {
 	assert.NotContains(t, first+string(rest)+log.String(), secret)
 	assert.Contains(t, log.String(), "cannot reach acme", "it logs")
 }
+
+// Whoever takes the flag for the secret itself gives it one.
+func TestCommands_ShowNoSecretThatIsGivenAsTheFlag(t *testing.T) {
+	const given = "a-Secret_0123456789"
+	for place, give := range map[string]func(t *testing.T, w *world) (arg string){
+		"--path-secret":           func(*testing.T, *world) string { return "--path-secret=" + given },
+		"BERTH_PROXY_PATH_SECRET": func(t *testing.T, _ *world) string { t.Setenv("BERTH_PROXY_PATH_SECRET", given); return "--port=1" },
+		"proxy.yaml:1: path-secret": func(t *testing.T, w *world) string {
+			require.NoError(t, os.MkdirAll(filepath.Dir(w.file), 0o700))
+			require.NoError(t, os.WriteFile(w.file, []byte("path-secret: "+given+"\n"), 0o600))
+			return "--port=1"
+		},
+	} {
+		t.Run(place, func(t *testing.T) {
+			_, said := runs(t, exitUsage, "list", give(t, newWorld(t)))
+			assert.Contains(t, said, place+" must be true or false")
+			assert.NotContains(t, said, given)
+		})
+	}
+}

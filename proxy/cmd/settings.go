@@ -49,7 +49,7 @@ func (c *common) settings(command *cobra.Command) (config.File, error) {
 		}
 		c.origins[flag.Name] = from
 		if err := flag.Value.Set(value); err != nil {
-			problems = append(problems, fmt.Errorf("%s is %q, which --%s cannot be: see berth-proxy --help", from, value, flag.Name))
+			problems = append(problems, notThat(flag.Name, from, value))
 		}
 	})
 	for _, s := range file.Settings {
@@ -58,6 +58,14 @@ func (c *common) settings(command *cobra.Command) (config.File, error) {
 		}
 	}
 	return file, errors.Join(append(problems, c.checkValues())...)
+}
+
+// notThat is the error for a value that a flag cannot have.
+func notThat(flag, from, value string) error {
+	if flag == pathSecretFlag { // whoever takes it for the secret itself gives that
+		return fmt.Errorf("%s must be true or false; the value is not shown, as it may be a secret: the secret itself is in the file %s, next to the file of clients", from, secretName)
+	}
+	return fmt.Errorf("%s is %q, which --%s cannot be: see berth-proxy --help", from, value, flag)
 }
 
 // origin is where the value of a flag was given.
