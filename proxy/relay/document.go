@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -159,17 +160,30 @@ func (rt route) checkString(s string, known map[string]bool) error {
 	return nil
 }
 
-// leadsToAnother reports whether a string, read as a reference relative to its document, leads
-// to another client. Most strings with a slash are not references, so that one which leads
-// to no client at all is fine.
+// leadsToAnother reports whether a string, read as a reference, leads to another client. The
+// editor may resolve it against the document's URL, or against another of this client, at
+// whatever depth: what climbs by .. may reach every path. Most strings with a slash are not
+// references, so that one which leads to no client at all is fine.
 func (rt route) leadsToAnother(s string) bool {
-	path := strings.NewReplacer(`\`, "/", "%2e", ".", "%2E", ".").Replace(s)
-	path, _, _ = strings.Cut(path, "?")
-	path, _, _ = strings.Cut(path, "#")
-	if !strings.Contains(path, "/") {
+	ref := strings.NewReplacer(`\`, "/", "%2e", ".", "%2E", ".").Replace(s)
+	ref, _, _ = strings.Cut(ref, "?")
+	ref, _, _ = strings.Cut(ref, "#")
+	if !strings.Contains(ref, "/") {
 		return false
 	}
-	_, path = splitDocument(rt.local.ResolveReference(&url.URL{Path: path}).Path)
+	if rt.isOfAnother(rt.local.ResolveReference(&url.URL{Path: ref}).Path) {
+		return true
+	}
+	climbs, rest := false, path.Clean(ref)
+	for strings.HasPrefix(rest, "../") {
+		climbs, rest = true, rest[len("../"):]
+	}
+	return climbs && (rt.isOfAnother("/"+rest) || rt.isOfAnother(rt.gate.prefix+"/"+rest))
+}
+
+// isOfAnother reports whether a path here is another client's.
+func (rt route) isOfAnother(path string) bool {
+	_, path = splitDocument(path)
 	path, below := strings.CutPrefix(path, rt.gate.prefix+"/")
 	first, _, _ := strings.Cut(path, "/")
 	other := rt.all.named(first)

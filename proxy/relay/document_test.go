@@ -111,6 +111,25 @@ func TestDocument_LeadsToNoOtherClientInAnySpelling(t *testing.T) {
 	}
 }
 
+// An editor may resolve a relative reference against the address that it has of the server,
+// and not against the document's.
+func TestDocument_ClimbsToNoOtherClientFromAnyBase(t *testing.T) {
+	for _, path := range []string{"/.well-known/oauth-protected-resource/acme/mcp", "/.well-known/openid-configuration/acme", "/acme/.well-known/mcp", "/acme/a/b/c?berth-document"} {
+		rt := testRoute(t, path)
+		for _, secret := range []string{"", "/a-Secret_0123456789"} {
+			rt.gate = &gate{prefix: secret}
+			for _, ref := range []string{"../globex/mcp", "../../globex", "x/../../globex/token", `..\globex/mcp`, "%2e%2e/.%2E/globex/mcp", ".\t./globex/mcp", "../globex?x", "..//globex/token"} {
+				assert.ErrorIs(t, rt.checkString(ref, nil), errSteered, "%q in %s", ref, path)
+				ref = strings.Replace(ref, "globex", strings.TrimPrefix(secret+"/globex", "/"), 1)
+				assert.ErrorIs(t, rt.checkString(ref, nil), errSteered, "%q in %s", ref, path)
+			}
+			for _, ref := range []string{"../acme/token", "../docs/globex/x", "x/../globex.md", "globex", "..", "1/2"} {
+				assert.NoError(t, rt.checkString(ref, nil), "%q in %s", ref, path)
+			}
+		}
+	}
+}
+
 func TestDocument_PassesUnchangedIfItLeadsElsewhere(t *testing.T) {
 	l := newLibrary(t)
 	for _, document := range []string{
