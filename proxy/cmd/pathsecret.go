@@ -104,6 +104,7 @@ func (c *common) followSecret(ctx context.Context, secret string, set func(strin
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	var state filestate.State // of no file: the first look is at what is in it
+	problem := ""             // with the file, when it was last read
 	for {
 		select {
 		case <-ctx.Done():
@@ -111,7 +112,8 @@ func (c *common) followSecret(ctx context.Context, secret string, set func(strin
 		case <-tick.C:
 		}
 		before := state
-		if state = filestate.Of(c.secretFile()); state.Same(before) {
+		// What makes a file safe again may be a directory's mode, which its state does not have.
+		if state = filestate.Of(c.secretFile()); state.Same(before) && problem == "" {
 			continue
 		}
 		now, err := c.secret() // which makes one where there is none
@@ -120,10 +122,15 @@ func (c *common) followSecret(ctx context.Context, secret string, set func(strin
 		}
 		switch {
 		case err != nil:
-			log.Warn("the secret in the proxy's addresses stays as it was", "error", err)
+			if problem != err.Error() {
+				log.Warn("the secret in the proxy's addresses stays as it was", "error", err)
+			}
+			problem = err.Error()
+			continue
 		case now != secret:
 			secret = now
 			log.Warn("the secret in the proxy's addresses was replaced: connect the editors again with `berth-proxy install`")
 		}
+		problem = ""
 	}
 }

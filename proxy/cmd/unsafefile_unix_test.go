@@ -148,3 +148,19 @@ func TestReloader_TellsOfAnUnsafeFileOnce(t *testing.T) {
 	assert.Equal(t, 2, count(), "once each time")
 	assert.Contains(t, log.String(), "run `chmod 600 "+w.file+"`")
 }
+
+// The directory is made safe again, which does not change the file.
+func TestServe_TakesUpSecretOnceItsDirectoryIsSafe(t *testing.T) {
+	w := newWorld(t)
+	runs(t, exitOK, "add", "acme="+echo(t, "acme"))
+	r := serve(t, w, 1, "--path-secret")
+	dir, after := filepath.Dir(w.file), "Another-secret_123"
+	require.NoError(t, os.Chmod(dir, 0o777))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, secretName), []byte(after), 0o600))
+	r.logs(t, "the secret in the proxy's addresses stays as it was")
+	status, _ := r.post(t, "/"+after+"/acme/mcp")
+	require.Equal(t, http.StatusNotFound, status)
+	require.NoError(t, os.Chmod(dir, 0o700))
+	require.Eventually(t, func() bool { _, body := r.post(t, "/"+after+"/acme/mcp"); return body == "acme" }, deadline, 10*time.Millisecond)
+	assert.Equal(t, 1, strings.Count(r.log.String(), "stays as it was"), "it is told once")
+}
