@@ -30,12 +30,14 @@ const deadline = 2 * time.Minute
 
 var built struct {
 	sync.Once
+	env         []string // of the build: tests change HOME, where Go's caches are
 	dir, binary string
 	err         error
 }
 
 func TestMain(m *testing.M) {
 	envtest.Clear()
+	built.env = os.Environ()
 	code := m.Run()
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir) // on Windows a program that was just running may be held
@@ -54,7 +56,9 @@ func build(t *testing.T) string {
 		if runtime.GOOS == "windows" {
 			built.binary += ".exe"
 		}
-		out, err := exec.Command("go", "build", "-buildvcs=false", "-o", built.binary, "github.com/berth-mcp/berth/proxy").CombinedOutput()
+		c := exec.Command("go", "build", "-buildvcs=false", "-o", built.binary, "github.com/berth-mcp/berth/proxy")
+		c.Env = built.env
+		out, err := c.CombinedOutput()
 		if err != nil {
 			built.err = fmt.Errorf("%w: %s", err, out)
 		}
