@@ -104,12 +104,11 @@ func (c *common) takenBy(command *cobra.Command, taken *relay.PortTakenError, se
 	case command.Context().Err() != nil:
 		return errors.Join(taken, command.Context().Err())
 	}
-	again := c.connectAgain(secret)
 	if _, failed := c.secretOtherThan(secret); failed != nil {
 		return errors.Join(taken, fmt.Errorf("the program on that port may know the secret in the proxy's addresses, and making a new one failed: %w", failed))
 	}
 	return fmt.Errorf("port %d is taken by a program that has not proved to be your berth-proxy (%v); your editors may have sent it the secret in their addresses, so a new secret was made: stop that program, or choose another port with --port, then connect the editors again with `%s`",
-		taken.Port, err, again)
+		taken.Port, err, c.connectAgain())
 }
 
 // takenFromOutside returns the error for a port that no proxy of this user has, without a
@@ -122,12 +121,11 @@ func takenFromOutside(taken *relay.PortTakenError, asked error) error {
 	return fmt.Errorf("port %d is taken by a program of another user (uid %s), who gets what your editors send there: choose another port with --port (0 takes any that is free), and connect the editors to that", taken.Port, stranger.Owner)
 }
 
-// connectAgain is what a person types to give another secret to the editors that have this
-// one.
-func (c *common) connectAgain(secret string) string {
+// connectAgain returns the command that gives the new secret to every editor that has one.
+func (c *common) connectAgain() string {
 	words := []string{"berth-proxy", "install"}
 	if place, err := userPlace(); err == nil {
-		words = append(words, editors.Holding(place, secret)...)
+		words = append(words, editors.WithSecret(place)...)
 	}
 	if len(words) == 2 {
 		words = append(words, "EDITOR...")

@@ -68,7 +68,11 @@ func TestServe_GivesSquatterNoSecretAndMakesAnother(t *testing.T) {
 	assert.NotContains(t, said, before)
 	assert.NotContains(t, said, after)
 	assert.Contains(t, said, "port "+s.port+" is taken by a program that has not proved to be your berth-proxy (127.0.0.1:"+s.port+": it says that it is a berth-proxy without a secret")
-	assert.Contains(t, said, "connect the editors again with `berth-proxy install cursor --config "+w.file+" --port "+s.port+" --path-secret`")
+	again := "connect the editors again with `berth-proxy install cursor --config " + w.file + " --port " + s.port + " --path-secret`"
+	assert.Contains(t, said, again)
+	_, said = runs(t, exitPortTaken, "--path-secret", "--port="+s.port)
+	assert.Contains(t, said, again, "the editor still has the first secret")
+	after = w.secretOf(t)
 
 	runs(t, exitPortTaken, "--port="+s.port)
 	assert.Equal(t, after, w.secretOf(t), "without a secret, none was sent")

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"regexp"
 	"runtime"
+	"slices"
 )
 
 // A URL of the proxy may have a secret in its path, which lets whoever knows it call as the
@@ -28,16 +29,13 @@ func Redact(text string) string {
 	return out.String() + text[at:]
 }
 
-// Holding returns the IDs of the editors on this computer whose configuration has a secret
-// in it.
-func Holding(p Place, secret string) []string {
+// WithSecret returns the IDs of the editors on this computer that have an entry with a
+// secret in its URL, whichever secret it is.
+func WithSecret(p Place) []string {
 	var ids []string
 	for _, e := range all {
-		f, err := e.file(p)
-		if err != nil {
-			continue
-		}
-		if content, _, err := f.read(); err == nil && bytes.Contains(content, []byte(secret)) {
+		installed, err := e.Installed(p)
+		if err == nil && slices.ContainsFunc(installed, func(i Installed) bool { return i.Secret != "" }) {
 			ids = append(ids, e.ID)
 		}
 	}

@@ -112,13 +112,13 @@ func TestFilesWithSecret_KnowsEveryEditor(t *testing.T) {
 		found, err := e.FilesWithSecret(p)
 		require.NoError(t, err)
 		assert.Empty(t, found, e.ID)
-		assert.Empty(t, Holding(p, secret))
+		assert.Empty(t, WithSecret(p))
 		_, err = e.Install(p, false, secretAcme)
 		require.NoError(t, err)
 		found, err = e.FilesWithSecret(p)
 		require.NoError(t, err)
 		assert.Equal(t, []SecretFile{{e.UserFile(p.System), false}}, found, e.ID)
-		assert.Equal(t, []string{e.ID}, Holding(p, secret))
+		assert.Equal(t, []string{e.ID}, WithSecret(p))
 	}
 }
 
