@@ -1,4 +1,4 @@
-package clients_test
+package engine_test
 
 import (
 	"testing"
@@ -18,6 +18,7 @@ import (
 // The plan does not have what these programs do: the engine's own view of each resource
 // stops them.
 func TestPolicies_HoldForWhatReachesTheEngine(t *testing.T) {
+	const acme = "projects/" + enginetest.Project + "/locations/europe-west1/services/berth-acme"
 	cloud, dir := enginetest.StartCloud(t), t.TempDir()
 	config := map[string]any{"berth:client": "acme", "berth:build": enginetest.Teller(t), "berth:data": map[string]any{"enabled": true, "protect": false}}
 	run := func(t *testing.T, program func(*pulumi.Context, *client.ServerArgs) error) (preview, update error) {
@@ -117,7 +118,7 @@ func TestPolicies_HoldForWhatReachesTheEngine(t *testing.T) {
 			preview, update := run(t, test.program)
 			require.ErrorContains(t, preview, test.says)
 			require.ErrorContains(t, update, test.says)
-			assert.NotContains(t, cloud.Invokers(serviceName("acme")), "allUsers")
+			assert.NotContains(t, cloud.Invokers(acme), "allUsers")
 		})
 	}
 
@@ -130,5 +131,5 @@ func TestPolicies_HoldForWhatReachesTheEngine(t *testing.T) {
 	})
 	require.NoError(t, preview)
 	require.NoError(t, update)
-	assert.Equal(t, []string{"user:" + enginetest.Ada}, cloud.Invokers(serviceName("acme")))
+	assert.Equal(t, []string{"user:" + enginetest.Ada}, cloud.Invokers(acme))
 }

@@ -1,4 +1,4 @@
-package clients_test
+package engine_test
 
 import (
 	"encoding/json"
