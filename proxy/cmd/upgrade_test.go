@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/tools/txtar"
 
+	"github.com/berth-mcp/berth/internal/logtest"
 	"github.com/berth-mcp/berth/proxy/doctor"
 )
 
@@ -129,8 +130,8 @@ func TestUpgrade_InstallationOf2788c40(t *testing.T) {
 	}
 	require.Equal(t, i.program, words[0])
 	proxy := i.command(t, words[0], words[1:]...)
-	var log bytes.Buffer
-	proxy.Stderr = &log
+	log := &logtest.Buffer{}
+	proxy.Stderr = log
 	stdout, err := proxy.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, proxy.Start())
