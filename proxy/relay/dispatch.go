@@ -32,7 +32,7 @@ func newDispatch(ctx context.Context, o outgoing) *dispatch {
 	d.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		// The transport may send a request a second time by itself, on another connection.
 		GetConn: func(string) {
-			if o.tenure.Err() != nil {
+			if d.tenure.Err() != nil {
 				d.giveUp()
 			}
 		},

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -11,7 +10,7 @@ import (
 const tokenHeader = "X-Serverless-Authorization"
 
 // headerNames is a table of headers: their names, and what names begin with, both in the
-// form that foldName gives.
+// form that fold gives.
 type headerNames struct {
 	names    []string
 	prefixes []string
@@ -74,24 +73,37 @@ var notDownstream = headerNames{
 	prefixes: []string{"sec-session-", "attribution-reporting-"},
 }
 
-// cover reports whether a header, of a name that foldName gives, is one of these.
-func (h headerNames) cover(folded string) bool {
-	return slices.Contains(h.names, folded) ||
-		slices.ContainsFunc(h.prefixes, func(prefix string) bool { return strings.HasPrefix(folded, prefix) })
+// cover reports whether a header, of a name that fold gives, is one of these.
+func (h headerNames) cover(folded []byte) bool {
+	for _, name := range h.names {
+		if string(folded) == name {
+			return true
+		}
+	}
+	for _, prefix := range h.prefixes {
+		if len(folded) >= len(prefix) && string(folded[:len(prefix)]) == prefix {
+			return true
+		}
+	}
+	return false
 }
 
-// foldName returns a header's name as the most careless server reads it: CGI, and what
-// descends from it, takes X_Y for X-Y, and some servers take any other sign for it, too.
-func foldName(name string) string {
-	return strings.Map(func(r rune) rune {
+// fold appends a header's name as the most careless server reads it: CGI, and what descends
+// from it, takes X_Y for X-Y, and some servers take any other sign for it, too. It appends
+// to a buffer because every header of every request goes through it.
+func fold(buffer []byte, name string) []byte {
+	for i := range len(name) {
+		c := name[i]
 		switch {
-		case 'A' <= r && r <= 'Z':
-			return r + 'a' - 'A'
-		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
-			return r
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		default:
+			c = '-'
 		}
-		return '-'
-	}, name)
+		buffer = append(buffer, c)
+	}
+	return buffer
 }
 
 // endToEnd returns a copy of the headers, without those for one connection and those to
@@ -106,8 +118,9 @@ func endToEnd(from http.Header, leaveOut headerNames) http.Header {
 			to.Del(strings.TrimSpace(name))
 		}
 	}
+	var buffer [64]byte // longer than most names are
 	for name := range to {
-		if folded := foldName(name); hopByHop.cover(folded) || leaveOut.cover(folded) {
+		if folded := fold(buffer[:0], name); hopByHop.cover(folded) || leaveOut.cover(folded) {
 			delete(to, name)
 		}
 	}

@@ -7,25 +7,32 @@ import (
 	"strings"
 )
 
+// referrals are the headers of an answer that name URLs, in http's form of their names, and
+// how each is made to lead back through the proxy.
+var referrals = []struct {
+	name  string
+	local func(route, string) (string, error)
+}{
+	{"Location", route.localLocation},
+	{"Content-Location", route.toLocal},
+	{"Link", route.localLinks},
+	{"Www-Authenticate", route.localChallenge},
+}
+
 // localise makes the URLs in an answer's headers lead back through the proxy. A header with a
 // URL that leads to another client is left out.
 func (s *Relay) localise(header http.Header, rt route) {
-	for _, h := range []struct {
-		name  string
-		local func(string) (string, error)
-	}{
-		{"Location", rt.localLocation},
-		{"Content-Location", rt.toLocal},
-		{"Link", rt.localLinks},
-		{"Www-Authenticate", rt.localChallenge},
-	} {
-		values := header.Values(h.name)
+	for _, h := range referrals {
+		values := header[h.name]
+		if len(values) == 0 {
+			continue
+		}
 		header.Del(h.name)
-		if strings.HasSuffix(h.name, "Location") && len(values) > 1 {
+		if strings.HasSuffix(h.name, "Location") {
 			values = values[:1] // only one is valid, and some readers join them
 		}
 		for _, value := range values {
-			here, err := h.local(value)
+			here, err := h.local(rt, value)
 			if err != nil {
 				s.log.Warn("left out a header of a server's answer", "client", rt.backend.Name, "header", h.name, "error", err)
 				continue

@@ -59,16 +59,16 @@ type Sender struct {
 	account    atomic.Value  // string, whose token was sent last
 
 	mu       sync.Mutex
-	targets  []Target             // that are served
-	tenures  map[identity]tenure  // of the same
-	sessions map[string]*sessions // of each target that was sent to, by its URL
+	targets  []Target               // that are served
+	tenures  map[identity]tenure    // of the same
+	sessions map[location]*sessions // of each target that was sent to
 }
 
 // NewSender returns a Sender with connections of its own, which sends to the targets until
 // [Sender.SetTargets] replaces them. Roots are the certificate authorities to believe; nil
 // are the system's.
 func NewSender(tokens TokenSource, roots *x509.CertPool, targets []Target) *Sender {
-	s := &Sender{tokens: tokens, transport: newTransport(roots), firstPause: firstPause, sessions: map[string]*sessions{}}
+	s := &Sender{tokens: tokens, transport: newTransport(roots), firstPause: firstPause, sessions: map[location]*sessions{}}
 	s.SetTargets(targets)
 	return s
 }
@@ -110,10 +110,10 @@ func (s *Sender) sessionsOf(t Target) *sessions {
 	if _, served := s.tenures[t.identity()]; !served {
 		return newSessions()
 	}
-	known := s.sessions[t.URL()]
+	known := s.sessions[t.location()]
 	if known == nil {
 		known = newSessions()
-		s.sessions[t.URL()] = known
+		s.sessions[t.location()] = known
 	}
 	return known
 }

@@ -10,9 +10,20 @@ import (
 
 // An identity tells two servers apart: what is signed for one of them must not be sent to
 // the other, although both may be served under one name, one after the other.
-type identity struct{ name, url, audience string }
+type identity struct {
+	name     string
+	at       location
+	audience string
+}
 
-func (t Target) identity() identity { return identity{t.Name, t.URL(), t.Audience} }
+// A location is the parts of a server's URL, which are compared without being put together.
+type location struct{ scheme, host, path, rawPath string }
+
+func (t Target) location() location {
+	return location{t.base.Scheme, t.base.Host, t.base.Path, t.base.RawPath}
+}
+
+func (t Target) identity() identity { return identity{t.Name, t.location(), t.Audience} }
 
 // Same reports whether both are the same server of the same client.
 func (t Target) Same(other Target) bool { return t.identity() == other.identity() }
@@ -32,9 +43,9 @@ type tenure struct {
 func (s *Sender) SetTargets(targets []Target) {
 	s.mu.Lock()
 	before, after := s.tenures, map[identity]tenure{}
-	urls := map[string]bool{}
+	locations := map[location]bool{}
 	for _, t := range targets {
-		urls[t.URL()] = true
+		locations[t.location()] = true
 		if kept, served := before[t.identity()]; served {
 			after[t.identity()] = kept
 			continue
@@ -43,7 +54,7 @@ func (s *Sender) SetTargets(targets []Target) {
 		after[t.identity()] = tenure{ctx, end}
 	}
 	s.targets, s.tenures = slices.Clone(targets), after
-	maps.DeleteFunc(s.sessions, func(url string, _ *sessions) bool { return !urls[url] })
+	maps.DeleteFunc(s.sessions, func(at location, _ *sessions) bool { return !locations[at] })
 	s.mu.Unlock()
 	for id, was := range before {
 		if _, served := after[id]; !served {
