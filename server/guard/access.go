@@ -42,7 +42,14 @@ type Names struct {
 
 // names returns the selection among the features of a kind.
 func (a Access) names(of kind) Names {
-	return map[kind]Names{toolKind: a.Tools, resourceKind: a.Resources, promptKind: a.Prompts}[of]
+	switch of {
+	case toolKind:
+		return a.Tools
+	case resourceKind:
+		return a.Resources
+	default:
+		return a.Prompts
+	}
 }
 
 // ruleKind is one kind of rule: whether a rule names the caller, and what is wrong with
