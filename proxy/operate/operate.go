@@ -25,8 +25,9 @@ const patience = 5 * time.Second
 //	/readiness  200 if there is a client, and a token for it can be had; 503 and why, if not
 //	/metrics    figures, in Prometheus' text format
 //
-// Where its paths have a secret, it answers an asker without it at /liveness only with a
-// proof that it knows the secret; see [Ask]. Tokens are asked of the sender. It must be called before the relay serves.
+// If its paths have a secret, it answers a request for /liveness without the secret only with
+// a proof that it knows it; see [Ask]. Tokens come from the sender. Register must be called
+// before the relay serves.
 func Register(r *relay.Relay, sender *relay.Sender, version string) {
 	r.Handle("GET /startup", http.HandlerFunc(up))
 	identity := func() Identity { return identityOf(r, version) }
